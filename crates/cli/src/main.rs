@@ -1,0 +1,2 @@
+//! The sglsim program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Benchmarks of `sglsim-expr`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Symbolic expressions: build, simplify, bind, compile, export.

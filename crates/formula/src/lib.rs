@@ -1,0 +1,1 @@
+//! Metrics of a scenario as formulas of its configuration.

@@ -1,0 +1,1 @@
+//! GPUs, links, nodes and topologies, with presets.

@@ -1,0 +1,2 @@
+//! Benchmarks of `sglsim-kernels`.
+fn main() {}

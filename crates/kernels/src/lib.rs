@@ -1,0 +1,1 @@
+//! Operator laws, parallel plans, memory laws and the step law, as expressions.

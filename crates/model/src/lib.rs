@@ -1,0 +1,1 @@
+//! Transformer shapes, from presets or Hugging Face config.json.

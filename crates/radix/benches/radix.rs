@@ -1,0 +1,2 @@
+//! Benchmarks of `sglsim-radix`.
+fn main() {}

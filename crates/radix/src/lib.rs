@@ -1,0 +1,1 @@
+//! Token spans, radix prefix cache, page pool and eviction.

@@ -1,0 +1,2 @@
+//! Benchmarks of `sglsim-router`.
+fn main() {}

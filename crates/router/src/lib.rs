@@ -1,0 +1,1 @@
+//! Which worker gets a request: routing policies over stale views.

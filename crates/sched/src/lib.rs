@@ -1,0 +1,1 @@
+//! One worker's batch policy: SGLang's scheduler, queue orders, budgets.

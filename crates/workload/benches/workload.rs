@@ -1,0 +1,2 @@
+//! Benchmarks of `sglsim-workload`.
+fn main() {}
