@@ -1,1 +1,3 @@
 //! Integration tests of `sglsim-radix`.
+
+mod tree;

@@ -1,0 +1,95 @@
+//! The seam: what every prefix cache answers.
+
+use std::fmt;
+
+use crate::element::Span;
+use crate::{Element, Key, NodeId, PageSize};
+
+/// Which prefix of a prompt has its KV on this worker, and what may go.
+///
+/// The cache keeps no KV and owns no memory: it counts tokens. Whoever calls it holds the
+/// [`PagePool`](crate::PagePool), gives the tokens that [`insert`](PrefixCache::insert) kept to the
+/// cache, and takes back those that [`evict`](PrefixCache::evict) freed.
+///
+/// # Implementing
+///
+/// *Observes* keys and the calls made; *controls* what is kept, the order of eviction and the
+/// granularity of both; *owns* its own entries and its own logical clock (never the wall clock).
+/// *Called* from one thread, in the order of the simulated events.
+///
+/// Laws, checked by `testing::conformance` (feature `testing`), unless the cache keeps nothing:
+///
+/// 1. right after `insert(k)`, `match_prefix(k)` returns the length of `k` floored to pages;
+/// 2. a match is a page multiple, no longer than the key, and never longer than the longest common
+///    prefix with something inserted in the same namespace;
+/// 3. `evictable_tokens() + protected_tokens()` is the number of tokens kept: it grows by
+///    `tokens - present` at an insert, and falls by what `evict` returns;
+/// 4. a locked node and all before it survive any eviction; `lock` and `unlock` only move tokens
+///    between evictable and protected;
+/// 5. `evict(n)` frees at least `min(n, evictable_tokens())` and returns what it freed;
+/// 6. equal calls give equal answers.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use sglsim_radix::{EvictionPolicy, RadixCache, testing};
+/// testing::conformance(|page_size| Box::new(RadixCache::new(page_size, EvictionPolicy::Lru)));
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a prefix cache over `{E}`",
+    note = "see the section `Implementing` of `PrefixCache`"
+)]
+pub trait PrefixCache<E: Element = Span>: fmt::Debug + Send {
+    /// Name in reports, such as `"radix-lru"`.
+    fn name(&self) -> &str;
+
+    /// Tokens of one page; every length that the cache answers is a multiple of it.
+    fn page_size(&self) -> PageSize;
+
+    /// Finds the longest kept prefix of `key`, floored to pages, and marks it as used.
+    fn match_prefix(&mut self, key: Key<'_, E>) -> PrefixMatch;
+
+    /// Keeps `key`, floored to pages, and marks it as used.
+    ///
+    /// `inserted_len` is how much of the key the same request has inserted before \[token\]: caches
+    /// that count uses count one request once.
+    fn insert(&mut self, key: Key<'_, E>, inserted_len: u64) -> Inserted;
+
+    /// Protects `node` and everything before it from eviction, until unlocked as often as locked.
+    ///
+    /// `node` must come from this cache and must not have been evicted since; implementations
+    /// panic otherwise. [`NodeId::ROOT`] is always allowed and protects nothing.
+    fn lock(&mut self, node: NodeId);
+
+    /// Takes back one [`lock`](PrefixCache::lock) of `node`.
+    fn unlock(&mut self, node: NodeId);
+
+    /// Frees at least `tokens` tokens, or all that is evictable, and returns how many \[token\].
+    fn evict(&mut self, tokens: u64) -> u64;
+
+    /// Kept tokens that nobody has locked \[token\].
+    fn evictable_tokens(&self) -> u64;
+
+    /// Kept tokens under a lock \[token\].
+    fn protected_tokens(&self) -> u64;
+}
+
+/// What [`PrefixCache::match_prefix`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixMatch {
+    /// Length of the prefix \[token\].
+    pub tokens: u64,
+    /// Where it ends; lock this to keep it.
+    pub node: NodeId,
+}
+
+/// What [`PrefixCache::insert`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inserted {
+    /// Length that was there already \[token\]: the caller's copy of it is a duplicate.
+    pub present: u64,
+    /// Length that is there now \[token\]: the key floored to pages, or 0 if nothing is kept.
+    pub tokens: u64,
+    /// Where it ends; lock this to keep it.
+    pub node: NodeId,
+}
