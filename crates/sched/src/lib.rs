@@ -1,1 +1,77 @@
-//! One worker's batch policy: SGLang's scheduler, queue orders, budgets.
+//! One worker's batch policy: what runs in the next step.
+//!
+//! The crate separates mechanism from policy. [`BatchState`] is the state of one rank, its queues,
+//! its running batch (accounted lazily: a decode step costs O(1)) and its KV memory, with moves that
+//! refuse what cannot be. A [`Scheduler`] reads it and chooses moves; [`SglangScheduler`] and
+//! [`DecodeScheduler`] choose as SGLang does. A [`SchedulePolicy`] orders the waiting queue.
+//!
+//! It knows tokens, queues and memory; it knows nothing of how long a step takes, of other workers,
+//! or of a request's true output length.
+//!
+//! ```
+//! use sglsim_radix::{EvictionPolicy, PagePool, PageSize, Prompt, RadixCache, Span};
+//! use sglsim_sched::*;
+//! use sglsim_units::{RequestId, SimTime};
+//!
+//! let config = SchedulerConfig::new(100_000, 256);
+//! let cache = RadixCache::new(PageSize::ONE, EvictionPolicy::Lru);
+//! let memory = Memory::new(PagePool::new(100_000, PageSize::ONE)?, Box::new(cache));
+//! let mut batch = BatchState::new(config.clone(), memory)?;
+//! batch.submit(Submission {
+//!     id: RequestId(0),
+//!     prompt: Prompt::new(vec![Span::new(1, 10_000)]),
+//!     output_content: 2,
+//!     max_new_tokens: 100,
+//!     stop_after: 100,
+//!     ignore_eos: true,
+//!     arrival: SimTime::ZERO,
+//! })?;
+//!
+//! let mut scheduler = SglangScheduler::new(&config);
+//! let mode = scheduler.next_step(&mut batch, SimTime::ZERO)?;
+//! assert_eq!(mode, ForwardMode::Extend);
+//! assert_eq!(batch.extend_batch()[0].extend, 8192); // chunked_prefill_size
+//! batch.begin_step(mode)?;
+//! batch.finish_step(mode, SimTime::ZERO);
+//! assert_eq!(scheduler.next_step(&mut batch, SimTime::ZERO)?, ForwardMode::Extend);
+//! assert_eq!(batch.extend_batch()[0].extend, 10_000 - 8192);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod adder;
+mod batch;
+mod config;
+mod decode;
+mod error;
+mod matches;
+mod memory;
+mod moves;
+mod notice;
+mod policy;
+mod ratio;
+mod request;
+mod running;
+mod scheduler;
+mod sglang;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use adder::{AddReqResult, PrefillAdder};
+pub use batch::{BatchState, ExtendSlice, ForwardMode};
+pub use config::{
+    CLIP_MAX_NEW_TOKENS, DisaggregationMode, NUM_RESERVED_DECODE_TOKENS, RETRACT_DECODE_STEPS,
+    SchedulerConfig,
+};
+pub use decode::DecodeScheduler;
+pub use error::SchedError;
+pub use memory::Memory;
+pub use notice::Notice;
+pub use policy::{
+    Fcfs, LongestOutputFirst, LongestPrefixMatch, Needs, QueueEntry, SchedulePolicy,
+    SchedulePolicyName,
+};
+pub use ratio::NewTokenRatio;
+pub use request::{ReqView, Slot, Submission};
+pub use running::RunningBatch;
+pub use scheduler::Scheduler;
+pub use sglang::SglangScheduler;

@@ -1,0 +1,437 @@
+//! The state of one rank: its queues, its batches and its memory, and the moves between them.
+//!
+//! This is mechanism, not policy. A [`Scheduler`](crate::Scheduler) reads it and calls its moves;
+//! a move that cannot be made is an error and changes nothing. Progress is made by the engine, which
+//! runs the step that the scheduler chose and then calls [`BatchState::finish_step`].
+
+use std::collections::VecDeque;
+
+use sglsim_units::{RequestId, SimTime, TokenCount};
+
+use crate::SchedError;
+use crate::config::{DisaggregationMode, SchedulerConfig};
+use crate::memory::Memory;
+use crate::notice::Notice;
+use crate::request::{Req, ReqView, Slot, Stage, Submission};
+use crate::running::RunningBatch;
+use sglsim_radix::Span;
+
+/// One request's part of an extend step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendSlice {
+    /// The request.
+    pub slot: Slot,
+    /// Tokens before this slice, whose KV is read \[token\].
+    pub prefix: TokenCount,
+    /// Tokens that this slice computes \[token\].
+    pub extend: TokenCount,
+    /// Whether the prompt is complete after it.
+    pub last: bool,
+}
+
+/// What a rank runs next (SGLang's `ForwardMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardMode {
+    /// Prompt tokens: the slices of [`BatchState::extend_batch`].
+    Extend,
+    /// One token for each request of [`BatchState::running`].
+    Decode,
+    /// Nothing.
+    Idle,
+}
+
+/// The state of one attention-DP rank.
+#[derive(Debug)]
+pub struct BatchState {
+    pub(crate) config: SchedulerConfig,
+    pub(crate) memory: Memory,
+    requests: Vec<Req>,
+    free_slots: Vec<Slot>,
+    pub(crate) waiting: VecDeque<Slot>,
+    pub(crate) running: RunningBatch,
+    pub(crate) extend: Vec<ExtendSlice>,
+    /// New slots that the extend batch needs \[token\], not taken yet.
+    pub(crate) extend_slots: TokenCount,
+    pub(crate) chunked: Option<Slot>,
+    /// Decode workers: requests that wait for memory, and those pushed out of it.
+    pub(crate) prealloc: VecDeque<Slot>,
+    pub(crate) retracted: VecDeque<Slot>,
+    pub(crate) receiving: usize,
+    pub(crate) inflight: usize,
+    /// Set when a request leaves the running or the last batch.
+    pub(crate) shrank: bool,
+    notices: Vec<Notice>,
+    /// Slots held by requests beside what the cache holds \[token\].
+    private: TokenCount,
+}
+
+impl BatchState {
+    /// An empty rank.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::Config`] if a setting is out of range.
+    pub fn new(config: SchedulerConfig, memory: Memory) -> Result<Self, SchedError> {
+        let config = config.validated()?;
+        let running = RunningBatch::new(config.page_size);
+        Ok(Self {
+            config,
+            memory,
+            requests: Vec::new(),
+            free_slots: Vec::new(),
+            waiting: VecDeque::new(),
+            running,
+            extend: Vec::new(),
+            extend_slots: 0,
+            chunked: None,
+            prealloc: VecDeque::new(),
+            retracted: VecDeque::new(),
+            receiving: 0,
+            inflight: 0,
+            shrank: false,
+            notices: Vec::new(),
+            private: 0,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &SchedulerConfig {
+        &self.config
+    }
+
+    /// The KV memory.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The running (decode) batch.
+    #[must_use]
+    pub fn running(&self) -> &RunningBatch {
+        &self.running
+    }
+
+    /// The extend batch that was built last.
+    #[must_use]
+    pub fn extend_batch(&self) -> &[ExtendSlice] {
+        &self.extend
+    }
+
+    /// The request whose prompt is being computed in chunks, if any.
+    #[must_use]
+    pub fn chunked_req(&self) -> Option<Slot> {
+        self.chunked
+    }
+
+    /// The waiting queue, first to be considered first.
+    pub fn waiting_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
+        self.waiting.iter().copied()
+    }
+
+    /// Requests of a decode worker that wait for memory.
+    #[must_use]
+    pub fn prealloc_queue_len(&self) -> usize {
+        self.prealloc.len() + self.retracted.len()
+    }
+
+    /// Requests that have submitted themselves and not left.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.requests.len() - self.free_slots.len()
+    }
+
+    /// Whether no request is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Slots held by requests beside what the cache holds \[token\].
+    #[must_use]
+    pub fn private_tokens(&self) -> TokenCount {
+        self.private
+    }
+
+    /// What a scheduler may know of a request.
+    #[must_use]
+    pub fn view(&self, slot: Slot) -> ReqView {
+        let req = self.req(slot);
+        let passed =
+            if req.stage == Stage::Running { self.running.steps() - req.joined } else { 0 };
+        ReqView {
+            slot,
+            id: req.id,
+            prompt_tokens: req.prompt.tokens(),
+            generated: req.generated + passed,
+            committed: req.committed + passed,
+            max_new_tokens: req.max_new_tokens,
+            ignore_eos: req.ignore_eos,
+            queued_at: req.queued_at,
+        }
+    }
+
+    /// Tokens of the cached prefix that the request was admitted with, for reports \[token\].
+    #[must_use]
+    pub fn cached_tokens(&self, slot: Slot) -> TokenCount {
+        self.req(slot).cached
+    }
+
+    /// Id of a request.
+    #[must_use]
+    pub fn id(&self, slot: Slot) -> RequestId {
+        self.req(slot).id
+    }
+
+    /// Takes the notices of what happened since the last call, in order.
+    pub fn drain_notices(&mut self) -> std::vec::Drain<'_, Notice> {
+        self.notices.drain(..)
+    }
+
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    pub(crate) fn req(&self, slot: Slot) -> &Req {
+        &self.requests[slot.index()]
+    }
+
+    pub(crate) fn req_mut(&mut self, slot: Slot) -> &mut Req {
+        &mut self.requests[slot.index()]
+    }
+
+    /// A request arrives: at the tail of the waiting queue, or, on a decode worker, of the queue
+    /// for memory. Its output limit is cut to what the rank can hold, as SGLang does.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::PromptTooLong`] if the prompt can never be scheduled here.
+    pub fn submit(&mut self, new: Submission) -> Result<Slot, SchedError> {
+        let tokens = new.prompt.tokens();
+        let allowed = self.config.max_req_input_len();
+        let room = self.config.max_new_tokens(tokens);
+        if tokens > allowed || room == 0 {
+            return Err(SchedError::PromptTooLong {
+                request: new.id,
+                tokens,
+                allowed,
+                context_length: self.config.context_length,
+                pool: self.config.max_total_num_tokens,
+            });
+        }
+        let prefill_only = self.config.mode == DisaggregationMode::Prefill;
+        let room = if prefill_only { 1 } else { room };
+        let req = Req {
+            id: new.id,
+            prompt: new.prompt,
+            output: Span { content: new.output_content, offset: 0, len: u32::MAX },
+            max_new_tokens: new.max_new_tokens.min(room).max(1),
+            stop_after: new.stop_after.min(room).max(1),
+            ignore_eos: new.ignore_eos,
+            queued_at: new.arrival,
+            stage: Stage::Waiting,
+            generated: 0,
+            committed: 0,
+            allocated: 0,
+            protected: 0,
+            node: None,
+            cached: 0,
+            joined: 0,
+            join_order: 0,
+            position: 0,
+            epoch: 0,
+        };
+        let slot = match self.free_slots.pop() {
+            Some(slot) => {
+                // The epoch goes on counting: heap entries of the slot's last tenant stay stale.
+                let epoch = self.req(slot).epoch;
+                *self.req_mut(slot) = Req { epoch, ..req };
+                slot
+            }
+            None => {
+                self.requests.push(req);
+                Slot(u32::try_from(self.requests.len() - 1).expect("fewer than 2^32 requests"))
+            }
+        };
+        if self.config.mode == DisaggregationMode::Decode {
+            self.prealloc.push_back(slot);
+        } else {
+            self.waiting.push_back(slot);
+        }
+        Ok(slot)
+    }
+
+    /// Rows that requests hold: running, between chunks, or in the extend batch.
+    pub(crate) fn rows(&self) -> usize {
+        let chunked_outside =
+            self.chunked.is_some_and(|slot| self.req(slot).stage == Stage::Chunked);
+        self.running.len() + self.extend.len() + usize::from(chunked_outside)
+    }
+
+    fn release_private(&mut self, tokens: TokenCount) {
+        self.private -= tokens;
+        self.memory.release(tokens);
+    }
+
+    pub(crate) fn hold_private(&mut self, tokens: TokenCount) {
+        self.private += tokens;
+    }
+
+    /// Publishes what a request has computed to the cache.
+    pub(crate) fn checkpoint(&mut self, slot: Slot) {
+        let req = &self.requests[slot.index()];
+        let (protected, node) =
+            (req.protected, req.node.expect("a request that computed tokens holds a node"));
+        let before = self.memory.available();
+        let (now, node) = self.memory.checkpoint(req.key(req.committed), protected, node);
+        let freed = self.memory.available() - before;
+        // What is now protected was private before; the duplicates among it are free already.
+        self.private -= now - protected;
+        debug_assert!(freed <= now - protected);
+        let req = self.req_mut(slot);
+        req.protected = now;
+        req.node = Some(node);
+    }
+
+    /// Lets go of everything a request holds and, if `publish`, leaves its KV in the cache.
+    pub(crate) fn release(&mut self, slot: Slot, publish: bool) {
+        if publish {
+            self.checkpoint(slot);
+        }
+        let req = self.req_mut(slot);
+        let private = req.allocated - req.protected;
+        let node = req.node.take();
+        req.allocated = 0;
+        req.protected = 0;
+        req.committed = 0;
+        self.release_private(private);
+        if let Some(node) = node {
+            self.memory.cache().unlock(node);
+        }
+    }
+
+    /// The request is gone; its place can be used again.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        self.free_slots.push(slot);
+    }
+
+    pub(crate) fn join_running(&mut self, slot: Slot) {
+        let req = &mut self.requests[slot.index()];
+        req.stage = Stage::Running;
+        self.running.join(slot, req);
+    }
+
+    pub(crate) fn leave_running(&mut self, slot: Slot) {
+        let page = TokenCount::from(self.config.page_size);
+        let req = &mut self.requests[slot.index()];
+        let moved = self.running.leave(req);
+        let position = req.position;
+        req.allocated = req.committed.next_multiple_of(page);
+        self.shrank = true;
+        if let Some(moved) = moved {
+            self.requests[moved.index()].position = position;
+        }
+    }
+
+    /// The step that was chosen last is done; its results appear as notices. Call it once for each
+    /// step that is not idle.
+    pub fn finish_step(&mut self, mode: ForwardMode, now: SimTime) {
+        match mode {
+            ForwardMode::Extend => self.finish_extend(now),
+            ForwardMode::Decode => self.finish_decode(),
+            ForwardMode::Idle => {}
+        }
+    }
+
+    fn finish_extend(&mut self, now: SimTime) {
+        let slices = std::mem::take(&mut self.extend);
+        for slice in &slices {
+            let req = self.req_mut(slice.slot);
+            req.committed += slice.extend;
+            let id = req.id;
+            self.checkpoint(slice.slot);
+            self.notify(Notice::Extended {
+                slot: slice.slot,
+                id,
+                tokens: slice.extend,
+                last: slice.last,
+            });
+            if !slice.last {
+                self.req_mut(slice.slot).stage = Stage::Chunked;
+                continue;
+            }
+            let mode = self.config.mode;
+            let req = self.req_mut(slice.slot);
+            req.generated += 1;
+            req.queued_at = now;
+            if mode == DisaggregationMode::Prefill {
+                req.stage = Stage::Inflight;
+                self.inflight += 1;
+            } else if req.generated >= req.stop_after {
+                self.finish(slice.slot);
+            } else {
+                self.join_running(slice.slot);
+            }
+        }
+        self.extend = slices;
+        self.extend.clear();
+        self.extend_slots = 0;
+    }
+
+    fn finish_decode(&mut self) {
+        let requests = &self.requests;
+        let current = |slot: Slot, epoch: u32| {
+            let req: &Req = &requests[slot.index()];
+            (req.epoch == epoch).then_some(req.ignore_eos)
+        };
+        self.running.advance(current);
+        while let Some(slot) = {
+            let requests = &self.requests;
+            self.running.pop_finished(|slot, epoch| {
+                let req: &Req = &requests[slot.index()];
+                (req.epoch == epoch).then_some(req.ignore_eos)
+            })
+        } {
+            self.leave_running(slot);
+            self.finish(slot);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, slot: Slot) {
+        let req = self.req(slot);
+        let (id, generated) = (req.id, req.generated);
+        self.release(slot, true);
+        self.shrank = true;
+        self.notify(Notice::Finished { slot, id, generated });
+        self.forget(slot);
+    }
+
+    /// The KV of a prefilled request has been sent: it leaves, and its KV stays in the cache until
+    /// evicted.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::WrongState`] if the request is not sending.
+    pub fn finish_send(&mut self, slot: Slot) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Inflight, "released")?;
+        self.inflight -= 1;
+        self.release(slot, true);
+        self.shrank = true;
+        self.forget(slot);
+        Ok(())
+    }
+
+    pub(crate) fn expect(
+        &self,
+        slot: Slot,
+        stage: Stage,
+        wanted: &'static str,
+    ) -> Result<(), SchedError> {
+        let req = self.req(slot);
+        if req.stage == stage {
+            Ok(())
+        } else {
+            Err(SchedError::WrongState { request: req.id, state: req.stage.name(), wanted })
+        }
+    }
+}

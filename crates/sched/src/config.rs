@@ -1,0 +1,143 @@
+//! Settings of one scheduler, under SGLang's names and with SGLang's defaults.
+
+use sglsim_units::TokenCount;
+
+use crate::SchedError;
+
+/// Estimates of a request's future tokens are clipped at this many (SGLang 0.5.23,
+/// `SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION`).
+pub const CLIP_MAX_NEW_TOKENS: u64 = 4096;
+
+/// Decode steps of room that a retraction makes for each remaining request (SGLang 0.5.23,
+/// `SGLANG_RETRACT_DECODE_STEPS`).
+pub const RETRACT_DECODE_STEPS: u64 = 20;
+
+/// Tokens a decode worker of a disaggregated deployment keeps free for each request (SGLang
+/// 0.5.23, `num_reserved_decode_tokens`).
+pub const NUM_RESERVED_DECODE_TOKENS: u64 = 512;
+
+/// What a worker does in a deployment (SGLang's `disaggregation_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DisaggregationMode {
+    /// Prefill and decode on the same worker.
+    Null,
+    /// Prefill only: the KV of a finished prompt leaves for a decode worker.
+    Prefill,
+    /// Decode only: the KV of a prompt arrives from a prefill worker.
+    Decode,
+}
+
+/// Settings of one scheduler: one attention-DP rank of one worker.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SchedulerConfig {
+    /// What the worker does.
+    pub mode: DisaggregationMode,
+    /// KV slots of the rank \[token\], a multiple of `page_size`.
+    pub max_total_num_tokens: TokenCount,
+    /// Tokens a page of KV holds.
+    pub page_size: u32,
+    /// Longest prompt plus output the model takes \[token\].
+    pub context_length: TokenCount,
+    /// Most requests that may run at once on the rank.
+    pub max_running_requests: u32,
+    /// Tokens one prefill step may compute \[token\]; `None` switches chunking off.
+    pub chunked_prefill_size: Option<u32>,
+    /// Input budget of one prefill pass \[token\].
+    pub max_prefill_tokens: u32,
+    /// Scales the initial `new_token_ratio`; above 1 is more cautious.
+    pub schedule_conservativeness: f64,
+}
+
+impl SchedulerConfig {
+    /// SGLang's defaults for a rank with the given KV pool and request limit.
+    #[must_use]
+    pub fn new(max_total_num_tokens: TokenCount, max_running_requests: u32) -> Self {
+        Self {
+            mode: DisaggregationMode::Null,
+            max_total_num_tokens,
+            page_size: 1,
+            context_length: TokenCount::MAX,
+            max_running_requests,
+            chunked_prefill_size: Some(8192),
+            max_prefill_tokens: 16384,
+            schedule_conservativeness: 1.0,
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::Config`] naming the first field that is out of range.
+    pub fn validated(self) -> Result<Self, SchedError> {
+        let page = TokenCount::from(self.page_size);
+        let refuse = |field, value: String, allowed: String| {
+            Err(SchedError::Config { field, value, allowed })
+        };
+        if page == 0 {
+            return refuse("page_size", "0".into(), ">= 1".into());
+        }
+        if self.max_total_num_tokens < page || !self.max_total_num_tokens.is_multiple_of(page) {
+            return refuse(
+                "max_total_num_tokens",
+                self.max_total_num_tokens.to_string(),
+                format!("a positive multiple of page_size {page}"),
+            );
+        }
+        if self.max_running_requests == 0 {
+            return refuse("max_running_requests", "0".into(), ">= 1".into());
+        }
+        if let Some(chunk) = self.chunked_prefill_size
+            && TokenCount::from(chunk) < page
+        {
+            return refuse(
+                "chunked_prefill_size",
+                chunk.to_string(),
+                format!(">= page_size {page}, or None to switch chunking off"),
+            );
+        }
+        if self.max_prefill_tokens == 0 {
+            return refuse("max_prefill_tokens", "0".into(), ">= 1".into());
+        }
+        if !(self.schedule_conservativeness > 0.0 && self.schedule_conservativeness.is_finite()) {
+            return refuse(
+                "schedule_conservativeness",
+                self.schedule_conservativeness.to_string(),
+                "> 0 and finite".into(),
+            );
+        }
+        Ok(self)
+    }
+
+    /// Longest prompt a request may have \[token\] (SGLang 0.5.23, `max_req_input_len`): six less
+    /// than the context and the pool allow.
+    #[must_use]
+    pub fn max_req_input_len(&self) -> TokenCount {
+        self.max_req_len().saturating_sub(5)
+    }
+
+    /// Longest prompt plus output \[token\] (SGLang 0.5.23, `max_req_len`).
+    #[must_use]
+    pub fn max_req_len(&self) -> TokenCount {
+        let pool = match self.mode {
+            // A decode worker reserves some room beside every prompt, so a request that leaves none
+            // would wait for ever.
+            DisaggregationMode::Decode => {
+                self.max_total_num_tokens.saturating_sub(NUM_RESERVED_DECODE_TOKENS)
+            }
+            DisaggregationMode::Null | DisaggregationMode::Prefill => self.max_total_num_tokens,
+        };
+        self.context_length.saturating_sub(1).min(pool.saturating_sub(1))
+    }
+
+    /// Most tokens a request with this prompt can be given \[token\].
+    #[must_use]
+    pub fn max_new_tokens(&self, prompt_tokens: TokenCount) -> TokenCount {
+        let page = TokenCount::from(self.page_size);
+        let by_length = self.max_req_len().saturating_sub(prompt_tokens + 1);
+        let by_pool = (self.max_req_len() + 1)
+            .saturating_sub(prompt_tokens.next_multiple_of(page) + page + 1);
+        by_length.min(by_pool)
+    }
+}

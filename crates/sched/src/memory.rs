@@ -1,0 +1,106 @@
+//! The KV memory of one rank: the page pool and the prefix cache that lives in it.
+
+use sglsim_radix::{Key, NodeId, PagePool, PrefixCache, PrefixMatch};
+use sglsim_units::TokenCount;
+
+/// Pool and cache, and the rule that joins them: what is free plus what can be evicted is what can
+/// be allocated.
+///
+/// Invariant `KV-1`: free + evictable + protected + held by requests = capacity.
+#[derive(Debug)]
+pub struct Memory {
+    pool: PagePool,
+    cache: Box<dyn PrefixCache>,
+}
+
+impl Memory {
+    /// An empty pool with an empty cache in it.
+    #[must_use]
+    pub fn new(pool: PagePool, cache: Box<dyn PrefixCache>) -> Self {
+        Self { pool, cache }
+    }
+
+    /// KV slots in all \[token\].
+    #[must_use]
+    pub fn capacity(&self) -> TokenCount {
+        self.pool.capacity()
+    }
+
+    /// Free slots \[token\].
+    #[must_use]
+    pub fn available(&self) -> TokenCount {
+        self.pool.available()
+    }
+
+    /// Slots of cached prefixes that nobody holds \[token\].
+    #[must_use]
+    pub fn evictable(&self) -> TokenCount {
+        self.cache.evictable_tokens()
+    }
+
+    /// Slots of cached prefixes that some request holds \[token\].
+    #[must_use]
+    pub fn protected(&self) -> TokenCount {
+        self.cache.protected_tokens()
+    }
+
+    /// Free or evictable slots \[token\].
+    #[must_use]
+    pub fn allocatable(&self) -> TokenCount {
+        self.available() + self.evictable()
+    }
+
+    /// Slots that are neither free nor evictable \[token\] (SGLang's `num_used_tokens`).
+    #[must_use]
+    pub fn used(&self) -> TokenCount {
+        self.capacity() - self.allocatable()
+    }
+
+    /// Looks a prompt up. Counts as a use of what it finds.
+    pub fn match_prefix(&mut self, key: Key<'_>) -> PrefixMatch {
+        self.cache.match_prefix(key)
+    }
+
+    pub(crate) fn cache(&mut self) -> &mut dyn PrefixCache {
+        self.cache.as_mut()
+    }
+
+    /// Evicts until `tokens` slots are free, or nothing evictable is left.
+    pub(crate) fn make_room(&mut self, tokens: TokenCount) {
+        let free = self.available();
+        if free < tokens {
+            let freed = self.cache.evict(tokens - free);
+            self.pool.release(freed);
+        }
+    }
+
+    /// Takes free slots; `false` and nothing taken if there are too few.
+    #[must_use]
+    pub(crate) fn allocate(&mut self, tokens: TokenCount) -> bool {
+        tokens == 0 || self.pool.allocate(tokens).is_ok()
+    }
+
+    pub(crate) fn release(&mut self, tokens: TokenCount) {
+        self.pool.release(tokens);
+    }
+
+    /// Publishes the first tokens of a request, which holds `protected` of them in the cache
+    /// already under `node`. Returns the new protected length and its node, locked; slots that
+    /// turned out to be duplicates are free again.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `mem_cache/unified_radix_cache.py:checkpoint_into_tree`.
+    pub(crate) fn checkpoint(
+        &mut self,
+        key: Key<'_>,
+        protected: TokenCount,
+        node: NodeId,
+    ) -> (TokenCount, NodeId) {
+        let inserted = self.cache.insert(key, protected);
+        self.pool.release(inserted.present.saturating_sub(protected));
+        self.cache.lock(inserted.node);
+        self.cache.unlock(node);
+        (inserted.tokens, inserted.node)
+    }
+}

@@ -1,0 +1,283 @@
+//! The moves a scheduler can make. Each checks first and then acts: a refused move changes nothing.
+
+use sglsim_radix::PrefixMatch;
+use sglsim_units::TokenCount;
+
+use crate::SchedError;
+use crate::batch::{BatchState, ExtendSlice, ForwardMode};
+use crate::notice::Notice;
+use crate::request::{Slot, Stage};
+
+impl BatchState {
+    /// The longest cached prefix of a waiting request, at most all but its last token: one token is
+    /// always computed. Counts as a use of the prefix.
+    pub fn match_prefix(&mut self, slot: Slot) -> PrefixMatch {
+        let req = self.req(slot);
+        let (prompt, output, tokens) = (req.prompt.clone(), req.output, req.total() - 1);
+        let key =
+            sglsim_radix::Key::new(&prompt).with_tail(std::slice::from_ref(&output)).first(tokens);
+        self.memory.match_prefix(key)
+    }
+
+    /// Pins a found prefix, so that it counts as used. Undone by [`BatchState::unpin`].
+    pub fn pin(&mut self, found: PrefixMatch) {
+        self.memory.cache().lock(found.node);
+    }
+
+    /// Undoes a [`BatchState::pin`].
+    pub fn unpin(&mut self, found: PrefixMatch) {
+        self.memory.cache().unlock(found.node);
+    }
+
+    /// Takes a waiting request into the extend batch with a first slice of `extend` tokens after
+    /// the prefix that was found. If a remainder stays, it becomes the chunked request.
+    ///
+    /// # Errors
+    ///
+    /// The slice is empty, too long or not on a page; no row or no memory is left; another prompt
+    /// is being chunked already; the request does not wait.
+    pub fn admit(
+        &mut self,
+        slot: Slot,
+        found: PrefixMatch,
+        extend: TokenCount,
+    ) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Waiting, "admitted")?;
+        let (page, id) = (TokenCount::from(self.config.page_size), self.id(slot));
+        let rest = self.req(slot).total() - found.tokens;
+        let last = extend == rest;
+        let end = found.tokens + extend;
+        if extend == 0 || extend > rest || (!last && !end.is_multiple_of(page)) {
+            let page_size = self.config.page_size;
+            return Err(SchedError::BadSlice { request: id, extend, rest, page_size });
+        }
+        if !last && let Some(other) = self.chunked {
+            let state = "to be cut while another prompt is being chunked";
+            debug_assert_ne!(other, slot);
+            return Err(SchedError::WrongState { request: id, state, wanted: "admitted" });
+        }
+        let running = self.rows();
+        if running >= self.config.max_running_requests as usize {
+            let allowed = self.config.max_running_requests;
+            return Err(SchedError::NoRow { request: id, running, allowed });
+        }
+        let slots = end.next_multiple_of(page) - found.tokens;
+        self.pin(found);
+        self.reserve(slot, slots).inspect_err(|_| self.unpin(found))?;
+
+        let position = self.waiting.iter().position(|waiting| *waiting == slot);
+        self.waiting.remove(position.expect("a waiting request is in the queue"));
+        let req = self.req_mut(slot);
+        let again = req.generated > 0;
+        req.stage = Stage::Extending;
+        req.node = Some(found.node);
+        req.protected = found.tokens;
+        req.committed = found.tokens;
+        req.cached = found.tokens;
+        req.allocated = end.next_multiple_of(page);
+        self.extend.push(ExtendSlice { slot, prefix: found.tokens, extend, last });
+        if !last {
+            self.chunked = Some(slot);
+        }
+        self.notify(Notice::Admitted { slot, id, cached: found.tokens, again });
+        Ok(())
+    }
+
+    /// Takes the next slice of the chunked request into the extend batch.
+    ///
+    /// # Errors
+    ///
+    /// No prompt is being chunked, the slice is empty or too long, or memory is short.
+    pub fn continue_chunked(&mut self, slot: Slot, extend: TokenCount) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Chunked, "continued")?;
+        let page = TokenCount::from(self.config.page_size);
+        let req = self.req(slot);
+        let (id, rest, prefix, allocated) = (req.id, req.rest(), req.committed, req.allocated);
+        if extend == 0 || extend > rest {
+            let page_size = self.config.page_size;
+            return Err(SchedError::BadSlice { request: id, extend, rest, page_size });
+        }
+        let end = (prefix + extend).next_multiple_of(page);
+        self.reserve(slot, end.saturating_sub(allocated))?;
+        let last = extend == rest;
+        let req = self.req_mut(slot);
+        req.stage = Stage::Extending;
+        req.allocated = req.allocated.max(end);
+        self.extend.push(ExtendSlice { slot, prefix, extend, last });
+        if last {
+            self.chunked = None;
+        }
+        Ok(())
+    }
+
+    /// Sets slots aside for the extend batch. They are taken when the step begins, as in SGLang,
+    /// so that what can be evicted until then is what the whole batch leaves.
+    fn reserve(&mut self, slot: Slot, slots: TokenCount) -> Result<(), SchedError> {
+        let available = self.memory.allocatable().saturating_sub(self.extend_slots);
+        if slots > available {
+            return Err(SchedError::OutOfMemory {
+                request: self.id(slot),
+                needed: slots,
+                available,
+            });
+        }
+        self.extend_slots += slots;
+        Ok(())
+    }
+
+    /// Makes room for one decode step by eviction; `false` if it does not suffice.
+    pub fn check_decode_mem(&mut self) -> bool {
+        let needed = self.running.slots_for_one_step();
+        self.memory.make_room(needed);
+        self.memory.available() >= needed
+    }
+
+    /// Takes the memory of the step that a scheduler chose. The engine calls it once before it runs
+    /// the step.
+    ///
+    /// # Errors
+    ///
+    /// The chosen batch is empty, or there is no memory for it.
+    pub fn begin_step(&mut self, mode: ForwardMode) -> Result<(), SchedError> {
+        let needed = match mode {
+            ForwardMode::Idle => return Ok(()),
+            ForwardMode::Extend => self.extend_slots,
+            ForwardMode::Decode => self.running.slots_for_one_step(),
+        };
+        let page = TokenCount::from(self.config.page_size);
+        // With pages, SGLang evicts for one page more per request than it may need.
+        let spare = if page > 1 && mode == ForwardMode::Extend {
+            page * self.extend.len() as TokenCount
+        } else {
+            0
+        };
+        self.memory.make_room(needed + spare);
+        if !self.memory.allocate(needed) {
+            let slot = match mode {
+                ForwardMode::Extend => self.extend[0].slot,
+                _ => self.running.members()[0],
+            };
+            return Err(SchedError::Stuck {
+                request: self.id(slot),
+                held: self.req(slot).allocated,
+                pool: self.memory.capacity(),
+            });
+        }
+        self.hold_private(needed);
+        Ok(())
+    }
+
+    /// Pushes a running request out of memory, to the tail of the waiting queue; its output so far
+    /// is kept and will be prefilled again. On a decode worker its KV moves to the host instead.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::WrongState`] if it does not run.
+    pub fn retract(&mut self, slot: Slot) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Running, "retracted")?;
+        self.leave_running(slot);
+        self.release(slot, false);
+        let req = self.req_mut(slot);
+        req.stage = Stage::Waiting;
+        let (id, generated) = (req.id, req.generated);
+        if self.config.mode == crate::DisaggregationMode::Decode {
+            self.retracted.push_back(slot);
+        } else {
+            self.waiting.push_back(slot);
+        }
+        self.notify(Notice::Retracted { slot, id, generated });
+        Ok(())
+    }
+
+    /// Reserves memory for the whole prompt of the first request in the queue for memory.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::OutOfMemory`] if its prompt does not fit.
+    pub fn preallocate_first(&mut self) -> Result<(), SchedError> {
+        let Some(&slot) = self.prealloc.front() else { return Ok(()) };
+        let tokens = self.req(slot).prompt.tokens();
+        self.take_whole(slot, tokens)?;
+        self.prealloc.pop_front();
+        self.req_mut(slot).stage = Stage::Receiving;
+        self.receiving += 1;
+        let id = self.id(slot);
+        self.notify(Notice::Preallocated { slot, id });
+        Ok(())
+    }
+
+    /// Brings the first request that was pushed out back from the host.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::OutOfMemory`] if it does not fit.
+    pub fn resume_first(&mut self) -> Result<(), SchedError> {
+        let Some(&slot) = self.retracted.front() else { return Ok(()) };
+        // The newest token has no KV yet.
+        let tokens = self.req(slot).total() - 1;
+        self.take_whole(slot, tokens)?;
+        self.retracted.pop_front();
+        self.waiting.push_back(slot);
+        let id = self.id(slot);
+        self.notify(Notice::Resumed { slot, id });
+        Ok(())
+    }
+
+    fn take_whole(&mut self, slot: Slot, tokens: TokenCount) -> Result<(), SchedError> {
+        let slots = tokens.next_multiple_of(TokenCount::from(self.config.page_size));
+        self.memory.make_room(slots);
+        if !self.memory.allocate(slots) {
+            return Err(SchedError::OutOfMemory {
+                request: self.id(slot),
+                needed: slots,
+                available: self.memory.allocatable(),
+            });
+        }
+        self.hold_private(slots);
+        let root = {
+            let prompt = self.req(slot).prompt.clone();
+            self.memory.match_prefix(sglsim_radix::Key::new(&prompt).first(0))
+        };
+        self.pin(root);
+        let req = self.req_mut(slot);
+        req.node = Some(root.node);
+        req.allocated = slots;
+        req.committed = tokens;
+        Ok(())
+    }
+
+    /// The KV of a prompt has arrived: its request waits for the next batch.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::WrongState`] if it was not expected.
+    pub fn finish_receive(&mut self, slot: Slot) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Receiving, "received")?;
+        self.receiving -= 1;
+        let req = self.req_mut(slot);
+        req.stage = Stage::Waiting;
+        self.waiting.push_back(slot);
+        Ok(())
+    }
+
+    /// Merges received requests into the running batch, first come first, as rows allow. Each brings
+    /// its first token with it and may be finished by it.
+    pub fn merge_prebuilt(&mut self) {
+        while self.running.len() < self.config.max_running_requests as usize
+            && let Some(slot) = self.waiting.pop_front()
+        {
+            let req = self.req_mut(slot);
+            let id = req.id;
+            if req.generated == 0 {
+                req.generated = 1;
+                let done = req.stop_after <= 1;
+                self.notify(Notice::Prebuilt { slot, id });
+                if done {
+                    self.finish(slot);
+                    continue;
+                }
+            }
+            self.join_running(slot);
+        }
+    }
+}

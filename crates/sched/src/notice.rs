@@ -1,0 +1,73 @@
+//! What happened on a rank, told to the engine in order.
+
+use sglsim_units::{RequestId, TokenCount};
+
+use crate::request::Slot;
+
+/// One thing that happened to a request on a rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Taken into an extend batch.
+    Admitted {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+        /// Leading tokens found in the prefix cache.
+        cached: TokenCount,
+        /// Whether it was here before and had been retracted.
+        again: bool,
+    },
+    /// A slice of its prompt was computed; after the last one it has a new token.
+    Extended {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+        /// Tokens of the slice.
+        tokens: TokenCount,
+        /// Whether the prompt is complete.
+        last: bool,
+    },
+    /// Pushed out of the running batch for lack of memory.
+    Retracted {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+        /// Tokens generated until then.
+        generated: TokenCount,
+    },
+    /// A decode worker reserved memory for its prompt.
+    Preallocated {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+    },
+    /// A decode worker took it into the running batch: its first token, made by the prefill worker,
+    /// goes out.
+    Prebuilt {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+    },
+    /// A decode worker took it back after a retraction.
+    Resumed {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+    },
+    /// It has all its tokens and left.
+    Finished {
+        /// Its place, free again.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+        /// Tokens generated.
+        generated: TokenCount,
+    },
+}

@@ -1,0 +1,141 @@
+//! A request as one rank knows it.
+
+use sglsim_radix::{Key, NodeId, Prompt, Span};
+use sglsim_units::{RequestId, SimTime, TokenCount};
+
+/// A request handed to a rank.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its id.
+    pub id: RequestId,
+    /// Its prompt.
+    pub prompt: Prompt,
+    /// Content id of the tokens it will generate.
+    pub output_content: u64,
+    /// Most tokens it may generate: what the scheduler may know.
+    pub max_new_tokens: TokenCount,
+    /// Tokens after which it stops: hidden from every scheduler (invariant `INV-9`).
+    pub stop_after: TokenCount,
+    /// Whether it is known to generate exactly `max_new_tokens`.
+    pub ignore_eos: bool,
+    /// When it came.
+    pub arrival: SimTime,
+}
+
+/// Place of a request in a rank's table. Valid from submission until the request leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub(crate) u32);
+
+impl Slot {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a request is on its way through a rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In a queue.
+    Waiting,
+    /// In the extend batch now being built or run.
+    Extending,
+    /// Between two slices of its prompt.
+    Chunked,
+    /// In the running batch.
+    Running,
+    /// Prefilled, waiting for its KV to be sent.
+    Inflight,
+    /// Memory reserved, waiting for its KV to come.
+    Receiving,
+}
+
+impl Stage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stage::Waiting => "waiting",
+            Stage::Extending => "being extended",
+            Stage::Chunked => "between two chunks",
+            Stage::Running => "running",
+            Stage::Inflight => "sending its KV",
+            Stage::Receiving => "receiving its KV",
+        }
+    }
+}
+
+/// A request's state. While it runs, `generated` and `committed` are those of the step at which it
+/// joined; the running batch knows how many steps have passed since.
+#[derive(Debug)]
+pub(crate) struct Req {
+    pub(crate) id: RequestId,
+    pub(crate) prompt: Prompt,
+    pub(crate) output: Span,
+    pub(crate) max_new_tokens: TokenCount,
+    pub(crate) stop_after: TokenCount,
+    pub(crate) ignore_eos: bool,
+    pub(crate) queued_at: SimTime,
+    pub(crate) stage: Stage,
+    /// Tokens generated.
+    pub(crate) generated: TokenCount,
+    /// Tokens whose KV is computed.
+    pub(crate) committed: TokenCount,
+    /// Slots it covers, shared prefix included; whole pages.
+    pub(crate) allocated: TokenCount,
+    /// Leading tokens that the cache owns.
+    pub(crate) protected: TokenCount,
+    /// The locked cache node at the end of those.
+    pub(crate) node: Option<NodeId>,
+    /// Prefix found in the cache at admission, for reports.
+    pub(crate) cached: TokenCount,
+    /// Decode step at which it joined the running batch.
+    pub(crate) joined: u64,
+    /// Order of joining, to break ties.
+    pub(crate) join_order: u64,
+    /// Position in the running batch.
+    pub(crate) position: u32,
+    /// Bumped whenever it joins or leaves a batch, so that old heap entries can be told.
+    pub(crate) epoch: u32,
+}
+
+impl Req {
+    /// Tokens that a prefill has to cover: the prompt and, after a retraction, the output so far.
+    pub(crate) fn total(&self) -> TokenCount {
+        self.prompt.tokens() + self.generated
+    }
+
+    /// Tokens not computed yet.
+    pub(crate) fn rest(&self) -> TokenCount {
+        self.total() - self.committed
+    }
+
+    /// Most tokens still to come.
+    pub(crate) fn max_left(&self) -> TokenCount {
+        self.max_new_tokens.saturating_sub(self.generated)
+    }
+
+    /// The key of the first `tokens` tokens of prompt and output.
+    pub(crate) fn key(&self, tokens: TokenCount) -> Key<'_> {
+        Key::new(&self.prompt).with_tail(std::slice::from_ref(&self.output)).first(tokens)
+    }
+}
+
+/// What a scheduler sees of a request. It has no field for the true output length (`INV-9`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ReqView {
+    /// Its place in the rank's table.
+    pub slot: Slot,
+    /// Its id.
+    pub id: RequestId,
+    /// Tokens of its prompt.
+    pub prompt_tokens: TokenCount,
+    /// Tokens generated so far (more than 0 while waiting means: retracted).
+    pub generated: TokenCount,
+    /// Tokens whose KV is computed.
+    pub committed: TokenCount,
+    /// Most tokens it may generate.
+    pub max_new_tokens: TokenCount,
+    /// Whether it is known to generate exactly that many.
+    pub ignore_eos: bool,
+    /// When it joined the queue.
+    pub queued_at: SimTime,
+}

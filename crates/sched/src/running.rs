@@ -1,0 +1,233 @@
+//! The running (decode) batch, with lazy accounting: a decode step costs O(1), not O(batch).
+//!
+//! A member remembers the step at which it joined; its progress is a subtraction. Finishing times
+//! sit in a heap keyed by step; the slots a step needs are a counter per page residue; sums over
+//! the batch change by additions. Work per request happens when it joins or leaves.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use sglsim_units::TokenCount;
+
+use crate::config::CLIP_MAX_NEW_TOKENS;
+use crate::request::{Req, Slot};
+
+/// Σ min(max_new − generated, 4096) over some requests, kept up to date in O(1) per step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reserve {
+    /// Requests above the clip, each counting for the clip.
+    clipped: u64,
+    /// Requests at or below the clip, each losing one token a step.
+    declining: u64,
+    /// Their sum now.
+    declining_sum: u64,
+}
+
+impl Reserve {
+    fn total(self) -> u64 {
+        self.clipped * CLIP_MAX_NEW_TOKENS + self.declining_sum
+    }
+}
+
+/// Requests that decode together, one token each a step.
+#[derive(Debug)]
+pub struct RunningBatch {
+    page_size: u64,
+    /// Decode steps done.
+    step: u64,
+    joins: u64,
+    members: Vec<Slot>,
+    finishes: BinaryHeap<Reverse<(u64, u64, Slot, u32)>>,
+    declines: BinaryHeap<Reverse<(u64, Slot, u32)>>,
+    /// Members by (committed − step) mod page size.
+    residues: Vec<u64>,
+    committed_sum: u64,
+    total_sum: u64,
+    reserves: [Reserve; 2],
+    /// Members by the most tokens they can come to hold, clipped as admission clips.
+    futures: BTreeMap<u64, u32>,
+}
+
+impl RunningBatch {
+    pub(crate) fn new(page_size: u32) -> Self {
+        Self {
+            page_size: u64::from(page_size),
+            step: 0,
+            joins: 0,
+            members: Vec::new(),
+            finishes: BinaryHeap::new(),
+            declines: BinaryHeap::new(),
+            residues: vec![0; page_size as usize],
+            committed_sum: 0,
+            total_sum: 0,
+            reserves: [Reserve::default(); 2],
+            futures: BTreeMap::new(),
+        }
+    }
+
+    /// Requests in the batch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether the batch is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Decode steps done since the start.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Tokens whose KV the batch holds \[token\].
+    #[must_use]
+    pub fn committed_tokens(&self) -> TokenCount {
+        self.committed_sum
+    }
+
+    /// Σ context a decode step attends to: every member's KV and its newest token \[token\].
+    #[must_use]
+    pub fn decode_context(&self) -> TokenCount {
+        self.committed_sum + self.len() as u64
+    }
+
+    /// Σ prompt + output \[token\].
+    #[must_use]
+    pub fn total_tokens(&self) -> TokenCount {
+        self.total_sum
+    }
+
+    /// New slots that one decode step needs \[token\]: a page for each member whose KV ends on one.
+    #[must_use]
+    pub fn slots_for_one_step(&self) -> TokenCount {
+        let page = self.page_size;
+        let full = (page - self.step % page) % page;
+        self.residues[full as usize] * page
+    }
+
+    /// Tokens that admission reserves for the batch: Σ min(max_new − generated, 4096) · r, with
+    /// r = 1 for requests that ignore EOS and `new_token_ratio` for the others.
+    #[must_use]
+    pub fn reserved_tokens(&self, new_token_ratio: f64) -> f64 {
+        self.reserves[0].total() as f64 * new_token_ratio + self.reserves[1].total() as f64
+    }
+
+    /// The most tokens that one member can come to hold, its future clipped at 4096 \[token\].
+    #[must_use]
+    pub fn longest_future(&self) -> TokenCount {
+        self.futures.last_key_value().map_or(0, |(tokens, _)| *tokens)
+    }
+
+    pub(crate) fn members(&self) -> &[Slot] {
+        &self.members
+    }
+
+    fn residue(&self, req: &Req) -> usize {
+        let page = self.page_size;
+        ((req.committed % page + page - req.joined % page) % page) as usize
+    }
+
+    fn future(req: &Req) -> u64 {
+        req.prompt.tokens() + req.max_new_tokens.min(CLIP_MAX_NEW_TOKENS)
+    }
+
+    pub(crate) fn join(&mut self, slot: Slot, req: &mut Req) {
+        req.joined = self.step;
+        req.join_order = self.joins;
+        req.epoch += 1;
+        req.position = u32::try_from(self.members.len()).expect("a batch holds fewer than 2^32");
+        self.joins += 1;
+        self.members.push(slot);
+        let finish = self.step + req.stop_after.saturating_sub(req.generated);
+        self.finishes.push(Reverse((finish, req.join_order, slot, req.epoch)));
+        let residue = self.residue(req);
+        self.residues[residue] += 1;
+        self.committed_sum += req.committed;
+        self.total_sum += req.total();
+        *self.futures.entry(Self::future(req)).or_default() += 1;
+        let left = req.max_left();
+        let reserve = &mut self.reserves[usize::from(req.ignore_eos)];
+        if left > CLIP_MAX_NEW_TOKENS {
+            reserve.clipped += 1;
+            let at = self.step + (left - CLIP_MAX_NEW_TOKENS);
+            self.declines.push(Reverse((at, slot, req.epoch)));
+        } else {
+            reserve.declining += 1;
+            reserve.declining_sum += left;
+        }
+    }
+
+    /// Takes a member out and brings its own counters up to date. Returns its successor in
+    /// position, if one moved there.
+    pub(crate) fn leave(&mut self, req: &mut Req) -> Option<Slot> {
+        let residue = self.residue(req);
+        self.residues[residue] -= 1;
+        let passed = self.step - req.joined;
+        *self.futures.get_mut(&Self::future(req)).expect("members are counted") -= 1;
+        if self.futures[&Self::future(req)] == 0 {
+            self.futures.remove(&Self::future(req));
+        }
+        req.generated += passed;
+        req.committed += passed;
+        req.epoch += 1;
+        self.committed_sum -= req.committed;
+        self.total_sum -= req.total();
+        let left = req.max_left();
+        let reserve = &mut self.reserves[usize::from(req.ignore_eos)];
+        if left > CLIP_MAX_NEW_TOKENS {
+            reserve.clipped -= 1;
+        } else {
+            reserve.declining -= 1;
+            reserve.declining_sum -= left;
+        }
+        let position = req.position as usize;
+        self.members.swap_remove(position);
+        self.members.get(position).copied()
+    }
+
+    /// One decode step is done: every member has one token more. `is_current` tells whether a heap
+    /// entry still speaks of a member.
+    pub(crate) fn advance(&mut self, is_current: impl Fn(Slot, u32) -> Option<bool>) {
+        self.step += 1;
+        let n = self.len() as u64;
+        self.committed_sum += n;
+        self.total_sum += n;
+        for reserve in &mut self.reserves {
+            // Nobody goes below zero: a member with nothing left has finished.
+            reserve.declining_sum -= reserve.declining;
+        }
+        while let Some(&Reverse((at, slot, epoch))) = self.declines.peek()
+            && at <= self.step
+        {
+            self.declines.pop();
+            if let Some(ignore_eos) = is_current(slot, epoch) {
+                let reserve = &mut self.reserves[usize::from(ignore_eos)];
+                reserve.clipped -= 1;
+                reserve.declining += 1;
+                reserve.declining_sum += CLIP_MAX_NEW_TOKENS;
+            }
+        }
+    }
+
+    /// The next member that has generated all its tokens, if any.
+    pub(crate) fn pop_finished(
+        &mut self,
+        is_current: impl Fn(Slot, u32) -> Option<bool>,
+    ) -> Option<Slot> {
+        while let Some(&Reverse((at, _, slot, epoch))) = self.finishes.peek() {
+            let current = is_current(slot, epoch).is_some();
+            if current && at > self.step {
+                return None;
+            }
+            self.finishes.pop();
+            if current {
+                return Some(slot);
+            }
+        }
+        None
+    }
+}

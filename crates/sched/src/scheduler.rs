@@ -1,0 +1,53 @@
+//! The batch policy of one worker, as a trait.
+
+use std::fmt;
+
+use sglsim_units::SimTime;
+
+use crate::{BatchState, ForwardMode, SchedError};
+
+/// Decides what a rank runs next.
+///
+/// # Implementing
+///
+/// *Observes* the rank through [`BatchState`]: queues, memory, the running batch, and of each
+/// request what [`ReqView`](crate::ReqView) shows, which never includes its true output length.
+/// *Controls* it through the moves of [`BatchState`] (`admit`, `continue_chunked`, `retract`, …),
+/// each of which refuses what cannot be. *Owns* its own state only.
+///
+/// The engine calls [`Scheduler::next_step`] at the end of each step, and on an idle rank whenever
+/// something arrives. It then takes the memory of the chosen step, runs it for as long as the step
+/// law says, and books its results.
+///
+/// Laws, checked by [`testing::conformance`](crate::testing::conformance):
+///
+/// * `SCHED-1` the extend batch computes at most `chunked_prefill_size` tokens;
+/// * `SCHED-2` at most `max_running_requests` requests hold a row;
+/// * `SCHED-3` memory is never overdrawn;
+/// * `SCHED-4` at most one prompt is being chunked;
+/// * `SCHED-5` work conserving: if requests wait or run, a step is chosen or memory is short;
+/// * `SCHED-6` no starvation: every request finishes;
+/// * `SCHED-7` determinism: the same history gives the same decisions.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use sglsim_sched::{SglangScheduler, testing};
+/// testing::conformance(|config| Box::new(SglangScheduler::new(config)));
+/// # }
+/// ```
+pub trait Scheduler: fmt::Debug + Send {
+    /// Name in reports.
+    fn name(&self) -> &str;
+
+    /// Chooses the next step and makes the moves that it takes.
+    ///
+    /// # Errors
+    ///
+    /// Whatever a move refused; it ends the run, since a decision that cannot be carried out is a
+    /// bug of the policy.
+    fn next_step(
+        &mut self,
+        batch: &mut BatchState,
+        now: SimTime,
+    ) -> Result<ForwardMode, SchedError>;
+}
