@@ -218,8 +218,6 @@ impl BatchState {
         self.take_whole(slot, tokens)?;
         self.retracted.pop_front();
         self.waiting.push_back(slot);
-        let id = self.id(slot);
-        self.notify(Notice::Resumed { slot, id });
         Ok(())
     }
 
@@ -276,6 +274,8 @@ impl BatchState {
                     self.finish(slot);
                     continue;
                 }
+            } else {
+                self.notify(Notice::Resumed { slot, id });
             }
             self.join_running(slot);
         }

@@ -54,7 +54,7 @@ pub enum Notice {
         /// The request.
         id: RequestId,
     },
-    /// A decode worker took it back after a retraction.
+    /// A decode worker took it back into the running batch after a retraction.
     Resumed {
         /// Its place.
         slot: Slot,
