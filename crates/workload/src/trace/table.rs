@@ -1,0 +1,108 @@
+//! The rows of a trace, held compactly.
+
+use sglsim_radix::Span;
+
+use crate::content::fresh_content;
+use crate::error::{TraceErrorKind, shortened};
+
+/// Requests of a trace; the spans of all prompts lie in one vector.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    rows: Vec<Row>,
+    spans: Vec<Span>,
+}
+
+/// One request: 24 bytes and 16 per span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// Seconds after the first request.
+    pub(crate) arrival: f64,
+    /// End of its spans; they begin where those of the row before end.
+    end: usize,
+    pub(crate) output_len: u32,
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Row, &[Span])> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<(Row, &[Span])> {
+        let row = *self.rows.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.rows[before].end);
+        Some((row, &self.spans[start..row.end]))
+    }
+
+    /// Appends a request with the given spans.
+    ///
+    /// `written` is the arrival as the file writes it, for the message if time goes back: the rows
+    /// of a trace are in order of time, or something is wrong with it.
+    pub(crate) fn push(
+        &mut self,
+        (time_field, written): (&'static str, &str),
+        arrival: f64,
+        output_len: u32,
+        spans: impl IntoIterator<Item = Span>,
+    ) -> Result<(), TraceErrorKind> {
+        let before = self.rows.last().map_or(0.0, |row| row.arrival);
+        if !(arrival >= before && arrival.is_finite()) {
+            return Err(TraceErrorKind::Value {
+                field: time_field,
+                value: shortened(written),
+                allowed: format!(
+                    "not earlier than the line before, {before} s after the first request"
+                ),
+            });
+        }
+        self.append(arrival, output_len, spans);
+        Ok(())
+    }
+
+    /// Appends a request whose arrival is known to be in order.
+    pub(crate) fn append(
+        &mut self,
+        arrival: f64,
+        output_len: u32,
+        spans: impl IntoIterator<Item = Span>,
+    ) {
+        self.spans.extend(spans);
+        self.rows.push(Row { arrival, end: self.spans.len(), output_len });
+    }
+
+    /// Appends a request whose prompt nobody else has.
+    pub(crate) fn push_unique(
+        &mut self,
+        time: (&'static str, &str),
+        arrival: f64,
+        input_len: u32,
+        output_len: u32,
+    ) -> Result<(), TraceErrorKind> {
+        let span = Span::new(fresh_content(self.rows.len() as u64), input_len);
+        self.push(time, arrival, output_len, [span])
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.rows.shrink_to_fit();
+        self.spans.shrink_to_fit();
+    }
+}
+
+/// A number of tokens, at least 1, or the error that shows it as it was `written`.
+pub(crate) fn length(
+    field: &'static str,
+    value: Option<u64>,
+    written: impl std::fmt::Display,
+) -> Result<u32, TraceErrorKind> {
+    match value.map(u32::try_from) {
+        Some(Ok(length @ 1..)) => Ok(length),
+        _ => Err(TraceErrorKind::Value {
+            field,
+            value: shortened(&written.to_string()),
+            allowed: format!("a whole number from 1 to {}", u32::MAX),
+        }),
+    }
+}
