@@ -1,0 +1,96 @@
+//! Prefill/decode disaggregation: two pools, two policies.
+
+use sglsim_units::WorkerId;
+
+use crate::{Pool, RouteError, RouteRequest, Router};
+
+/// Chooses a prefill and a decode worker for each request, independently of each other.
+///
+/// Each pool has its own policy instance: two `cache_aware` policies have two trees. A request
+/// counts as in flight at both workers until its response ends.
+///
+/// # Source
+///
+/// sglang-router 0.3.2, `routers/http/pd_router.rs`. Pairing by prompt length does not exist there.
+///
+/// ```
+/// use sglsim_radix::{Prompt, Span};
+/// use sglsim_router::{PdRouter, RoundRobin, RouteRequest, Router};
+/// use sglsim_units::{SimTime, WorkerId};
+///
+/// let pool = |ids: [u32; 2]| Router::new(Box::new(RoundRobin::new()), ids.map(WorkerId));
+/// let mut router = PdRouter::new(pool([0, 1]), pool([2, 3]));
+/// let prompt = Prompt::new(vec![Span::new(1, 10)]);
+/// let pair = router.route(&RouteRequest::new(&prompt, SimTime::ZERO))?;
+/// assert_eq!((pair.prefill, pair.decode), (WorkerId(0), WorkerId(2)));
+/// router.finished(pair)?;
+/// # Ok::<(), sglsim_router::RouteError>(())
+/// ```
+#[derive(Debug)]
+pub struct PdRouter {
+    prefill: Router,
+    decode: Router,
+}
+
+/// The workers of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PdPair {
+    /// Extends the prompt.
+    pub prefill: WorkerId,
+    /// Decodes.
+    pub decode: WorkerId,
+}
+
+impl PdRouter {
+    /// A router over two pools.
+    #[must_use]
+    pub fn new(prefill: Router, decode: Router) -> Self {
+        Self { prefill, decode }
+    }
+
+    /// The prefill pool.
+    #[must_use]
+    pub fn prefill(&self) -> &Router {
+        &self.prefill
+    }
+
+    /// The decode pool.
+    #[must_use]
+    pub fn decode(&self) -> &Router {
+        &self.decode
+    }
+
+    /// One of the pools, to change the health or the membership of its workers.
+    pub fn pool_mut(&mut self, pool: Pool) -> &mut Router {
+        match pool {
+            Pool::Prefill => &mut self.prefill,
+            Pool::Decode => &mut self.decode,
+        }
+    }
+
+    /// Chooses a pair, and counts the request as in flight at both; at none on an error.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError::Pool`] around what went wrong in a pool.
+    pub fn route(&mut self, request: &RouteRequest<'_>) -> Result<PdPair, RouteError> {
+        let prefill = self.prefill.choose(request).map_err(in_pool(Pool::Prefill))?;
+        let decode = self.decode.choose(request).map_err(in_pool(Pool::Decode))?;
+        Ok(PdPair { prefill: self.prefill.begin(prefill), decode: self.decode.begin(decode) })
+    }
+
+    /// Notes that the response of a request to `pair` has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError::Pool`] around [`RouteError::UnknownWorker`] if a worker has left its pool.
+    pub fn finished(&mut self, pair: PdPair) -> Result<(), RouteError> {
+        let prefill = self.prefill.finished(pair.prefill).map_err(in_pool(Pool::Prefill));
+        let decode = self.decode.finished(pair.decode).map_err(in_pool(Pool::Decode));
+        prefill.and(decode)
+    }
+}
+
+fn in_pool(pool: Pool) -> impl FnOnce(RouteError) -> RouteError {
+    move |source| RouteError::Pool { pool, source: Box::new(source) }
+}
