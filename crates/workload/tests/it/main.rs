@@ -1,1 +1,7 @@
 //! Integration tests of `sglsim-workload`.
+
+mod config;
+mod laws;
+mod malformed;
+mod synthetic;
+mod traces;
