@@ -54,15 +54,35 @@ impl PrefillAdder {
         }
     }
 
-    /// Slots that no promise covers \[token\]; may be negative. Live: pinning a prefix lowers it.
-    fn rem_total(&self, batch: &BatchState) -> f64 {
+    /// Slots that no promise covers, the future of every request included \[token\]; may be
+    /// negative. Live: pinning a prefix lowers it.
+    #[must_use]
+    pub fn rem_total_tokens(&self, batch: &BatchState) -> f64 {
         batch.memory().allocatable() as f64 - self.total_offset
+    }
+
+    /// Slots that no admitted prompt covers, the future not included \[token\]; may be negative.
+    #[must_use]
+    pub fn cur_rem_tokens(&self, batch: &BatchState) -> i64 {
+        signed(batch.memory().allocatable()) - signed(self.current_offset)
+    }
+
+    /// What is left of `max_prefill_tokens` \[token\]; negative after a request that exceeded it.
+    #[must_use]
+    pub fn rem_input_tokens(&self) -> i64 {
+        self.rem_input
+    }
+
+    /// What is left of `chunked_prefill_size` \[token\]; `None` without chunking.
+    #[must_use]
+    pub fn rem_chunk_tokens(&self) -> Option<i64> {
+        self.rem_chunk
     }
 
     /// Whether the pass can take another request.
     #[must_use]
     pub fn budget_state(&self, batch: &BatchState) -> AddReqResult {
-        if self.rem_total(batch) <= 0.0 || batch.memory().allocatable() <= self.current_offset {
+        if self.rem_total_tokens(batch) <= 0.0 || self.cur_rem_tokens(batch) <= 0 {
             AddReqResult::NoToken
         } else if self.rem_input <= 0 || self.rem_chunk.is_some_and(|chunk| chunk <= 0) {
             AddReqResult::Other
@@ -94,7 +114,7 @@ impl PrefillAdder {
         let by_chunk = self.rem_chunk.unwrap_or(i64::MAX);
         // Truncation is what SGLang does; a negative remainder becomes no limit below.
         #[expect(clippy::cast_possible_truncation, reason = "SGLang's int()")]
-        let by_memory = self.rem_total(batch) as i64;
+        let by_memory = self.rem_total_tokens(batch) as i64;
         let limit = by_chunk.min(by_memory);
         let limit = if limit <= 0 { by_chunk } else { limit };
         let extend = rest.min(TokenCount::try_from(limit).unwrap_or(0));
@@ -127,7 +147,7 @@ impl PrefillAdder {
         let need = rest + self.future(batch, slot, generated) + self.page;
         // Pinning takes the prefix out of what can be evicted, which is what the test must see.
         batch.pin(found);
-        let enough = (need as f64) < self.rem_total(batch);
+        let enough = (need as f64) < self.rem_total_tokens(batch);
         batch.unpin(found);
         if !enough {
             return Ok(AddReqResult::NoToken);
@@ -157,7 +177,8 @@ impl PrefillAdder {
 /// Brings the waiting queue into the order of a policy, with prefix matches if it needs them.
 pub(crate) fn sort_waiting(batch: &mut BatchState, policy: &mut dyn crate::SchedulePolicy) {
     let needs = policy.needs(batch.waiting.len());
-    if needs == Needs::KeepOrder {
+    // Without a cache nothing matches, and SGLang falls back to first come, first served.
+    if needs == Needs::KeepOrder || (needs == Needs::Matches && !batch.memory().caches()) {
         return;
     }
     let slots: Vec<Slot> = batch.waiting_queue().collect();

@@ -14,7 +14,6 @@ use crate::memory::Memory;
 use crate::notice::Notice;
 use crate::request::{Req, ReqView, Slot, Stage, Submission};
 use crate::running::RunningBatch;
-use sglsim_radix::Span;
 
 /// One request's part of an extend step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +55,9 @@ pub struct BatchState {
     /// Decode workers: requests that wait for memory, and those pushed out of it.
     pub(crate) prealloc: VecDeque<Slot>,
     pub(crate) retracted: VecDeque<Slot>,
+    /// Decode workers: requests in the transfer queue, and those of them whose KV is here.
     pub(crate) receiving: usize,
+    pub(crate) received: VecDeque<Slot>,
     pub(crate) inflight: usize,
     /// Set when a request leaves the running or the last batch.
     pub(crate) shrank: bool,
@@ -87,6 +88,7 @@ impl BatchState {
             prealloc: VecDeque::new(),
             retracted: VecDeque::new(),
             receiving: 0,
+            received: VecDeque::new(),
             inflight: 0,
             shrank: false,
             notices: Vec::new(),
@@ -135,7 +137,7 @@ impl BatchState {
         self.prealloc.len() + self.retracted.len()
     }
 
-    /// Requests that have submitted themselves and not left.
+    /// Requests that were submitted and have not left.
     #[must_use]
     pub fn len(&self) -> usize {
         self.requests.len() - self.free_slots.len()
@@ -205,9 +207,13 @@ impl BatchState {
     ///
     /// # Errors
     ///
-    /// [`SchedError::PromptTooLong`] if the prompt can never be scheduled here.
+    /// [`SchedError::EmptyPrompt`]; [`SchedError::PromptTooLong`] if the prompt can never be
+    /// scheduled here.
     pub fn submit(&mut self, new: Submission) -> Result<Slot, SchedError> {
         let tokens = new.prompt.tokens();
+        if tokens == 0 {
+            return Err(SchedError::EmptyPrompt { request: new.id });
+        }
         let allowed = self.config.max_req_input_len();
         let room = self.config.max_new_tokens(tokens);
         if tokens > allowed || room == 0 {
@@ -221,27 +227,20 @@ impl BatchState {
         }
         let prefill_only = self.config.mode == DisaggregationMode::Prefill;
         let room = if prefill_only { 1 } else { room };
-        let req = Req {
-            id: new.id,
-            prompt: new.prompt,
-            output: Span { content: new.output_content, offset: 0, len: u32::MAX },
-            max_new_tokens: new.max_new_tokens.min(room).max(1),
-            stop_after: new.stop_after.min(room).max(1),
-            ignore_eos: new.ignore_eos,
-            queued_at: new.arrival,
-            stage: Stage::Waiting,
-            generated: 0,
-            committed: 0,
-            allocated: 0,
-            protected: 0,
-            node: None,
-            cached: 0,
-            joined: 0,
-            join_order: 0,
-            position: 0,
-            epoch: 0,
-        };
-        let slot = match self.free_slots.pop() {
+        let max_new_tokens = new.max_new_tokens.clamp(1, room);
+        let stop_after = new.stop_after.clamp(1, max_new_tokens);
+        let slot = self.insert(Req::new(new, max_new_tokens, stop_after));
+        if self.config.mode == DisaggregationMode::Decode {
+            self.prealloc.push_back(slot);
+        } else {
+            self.waiting.push_back(slot);
+        }
+        Ok(slot)
+    }
+
+    /// Gives a request a place in the table; it is in no queue yet.
+    pub(crate) fn insert(&mut self, req: Req) -> Slot {
+        match self.free_slots.pop() {
             Some(slot) => {
                 // The epoch goes on counting: heap entries of the slot's last tenant stay stale.
                 let epoch = self.req(slot).epoch;
@@ -252,20 +251,21 @@ impl BatchState {
                 self.requests.push(req);
                 Slot(u32::try_from(self.requests.len() - 1).expect("fewer than 2^32 requests"))
             }
-        };
-        if self.config.mode == DisaggregationMode::Decode {
-            self.prealloc.push_back(slot);
-        } else {
-            self.waiting.push_back(slot);
         }
-        Ok(slot)
     }
 
-    /// Rows that requests hold: running, between chunks, or in the extend batch.
-    pub(crate) fn rows(&self) -> usize {
+    /// Rows that requests hold: running, in the extend batch, between chunks, or sending their KV.
+    #[must_use]
+    pub fn rows(&self) -> usize {
         let chunked_outside =
             self.chunked.is_some_and(|slot| self.req(slot).stage == Stage::Chunked);
-        self.running.len() + self.extend.len() + usize::from(chunked_outside)
+        self.running.len() + self.extend.len() + usize::from(chunked_outside) + self.inflight
+    }
+
+    /// Rows that are left of `max_running_requests`.
+    #[must_use]
+    pub fn free_rows(&self) -> usize {
+        (self.config.max_running_requests as usize).saturating_sub(self.rows())
     }
 
     fn release_private(&mut self, tokens: TokenCount) {
@@ -358,6 +358,8 @@ impl BatchState {
             });
             if !slice.last {
                 self.req_mut(slice.slot).stage = Stage::Chunked;
+                // It does not stay in the batch, and SGLang's test is whether the batch shrank.
+                self.shrank = true;
                 continue;
             }
             let mode = self.config.mode;

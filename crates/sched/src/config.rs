@@ -1,6 +1,6 @@
 //! Settings of one scheduler, under SGLang's names and with SGLang's defaults.
 
-use sglsim_units::TokenCount;
+use sglsim_units::{RequestId, TokenCount};
 
 use crate::SchedError;
 
@@ -129,6 +129,25 @@ impl SchedulerConfig {
             DisaggregationMode::Null | DisaggregationMode::Prefill => self.max_total_num_tokens,
         };
         self.context_length.saturating_sub(1).min(pool.saturating_sub(1))
+    }
+
+    /// Whether a prompt of `tokens` tokens can ever be scheduled here.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::PromptTooLong`] with what is allowed.
+    pub fn check_prompt(&self, request: RequestId, tokens: TokenCount) -> Result<(), SchedError> {
+        let allowed = self.max_req_input_len();
+        if tokens <= allowed && self.max_new_tokens(tokens) > 0 {
+            return Ok(());
+        }
+        Err(SchedError::PromptTooLong {
+            request,
+            tokens,
+            allowed,
+            context_length: self.context_length,
+            pool: self.max_total_num_tokens,
+        })
     }
 
     /// Most tokens a request with this prompt can be given \[token\].

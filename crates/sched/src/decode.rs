@@ -92,18 +92,41 @@ impl Scheduler for DecodeScheduler {
         batch: &mut BatchState,
         _now: SimTime,
     ) -> Result<ForwardMode, SchedError> {
-        self.resume_retracted(batch)?;
-        if batch.retracted.is_empty() {
-            self.preallocate(batch)?;
+        loop {
+            self.resume_retracted(batch)?;
+            if batch.retracted.is_empty() {
+                self.preallocate(batch)?;
+            }
+            // Who was pushed out passes before prompts that have arrived, unless it is for those
+            // that it waits.
+            let nobody_runs = batch.running().is_empty() && batch.waiting.is_empty();
+            if batch.retracted.is_empty() || nobody_runs {
+                batch.collect_received();
+            }
+            let (requests, running) = (batch.len(), batch.running().len());
+            batch.merge_prebuilt();
+            let reserve_ends = self.last_prebuilt > 0;
+            self.last_prebuilt = batch.running().len() - running;
+            // Room that came free in this round may be what others wait for, and on a rank where
+            // nobody runs no later step would tell them.
+            let came_free = reserve_ends || batch.len() < requests;
+            if !(batch.running().is_empty() && came_free) {
+                break;
+            }
         }
-        let before = batch.running().len();
-        batch.merge_prebuilt();
-        self.last_prebuilt = batch.running().len().saturating_sub(before);
         if batch.running().is_empty() {
             return Ok(ForwardMode::Idle);
         }
-        if !batch.check_decode_mem() {
-            retract(batch)?;
+        if batch.check_decode_mem() {
+            return Ok(ForwardMode::Decode);
+        }
+        retract(batch)?;
+        if !batch.check_decode_mem() && batch.receiving > 0 {
+            // SGLang aborts the last request here, although what it needs is held by prompts that
+            // are still to arrive. It waits for them instead, so that no request is lost.
+            let last = batch.running().members()[0];
+            batch.retract(last)?;
+            return Ok(ForwardMode::Idle);
         }
         Ok(ForwardMode::Decode)
     }

@@ -2,6 +2,8 @@
 
 use sglsim_units::{RequestId, TokenCount};
 
+use crate::ForwardMode;
+
 /// A request or a decision was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,25 @@ pub enum SchedError {
         value: String,
         /// The allowed range.
         allowed: String,
+    },
+    /// A prompt without tokens has nothing to compute.
+    #[error("the prompt of request {request} has no tokens, allowed is at least 1")]
+    EmptyPrompt {
+        /// The request.
+        request: RequestId,
+    },
+    /// A scheduler chose a step that does not fit the batch it formed.
+    #[error(
+        "a {mode:?} step was chosen while {extending} requests are in the extend batch and {running} \
+         run; with an extend batch it must be Extend, and Decode needs a running batch"
+    )]
+    WrongMode {
+        /// The step.
+        mode: ForwardMode,
+        /// Requests in the extend batch.
+        extending: usize,
+        /// Requests in the running batch.
+        running: usize,
     },
     /// A prompt can never be scheduled on this worker.
     #[error(
@@ -59,6 +80,16 @@ pub enum SchedError {
         rest: TokenCount,
         /// The page size \[token\].
         page_size: u32,
+    },
+    /// A scheduler cut a second prompt while another one was being chunked.
+    #[error(
+        "request {request} cannot be cut: request {chunked} is being chunked, and only one may be"
+    )]
+    SecondChunk {
+        /// The request.
+        request: RequestId,
+        /// The request that is being chunked.
+        chunked: RequestId,
     },
     /// A scheduler took a request into a batch twice, or one that was not waiting.
     #[error("request {request} is {state} and cannot be {wanted}")]

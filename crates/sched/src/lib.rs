@@ -15,7 +15,7 @@
 //!
 //! let config = SchedulerConfig::new(100_000, 256);
 //! let cache = RadixCache::new(PageSize::ONE, EvictionPolicy::Lru);
-//! let memory = Memory::new(PagePool::new(100_000, PageSize::ONE)?, Box::new(cache));
+//! let memory = Memory::new(PagePool::new(100_000, PageSize::ONE), Box::new(cache));
 //! let mut batch = BatchState::new(config.clone(), memory)?;
 //! batch.submit(Submission {
 //!     id: RequestId(0),
@@ -53,7 +53,7 @@ mod request;
 mod running;
 mod scheduler;
 mod sglang;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 
 pub use adder::{AddReqResult, PrefillAdder};

@@ -1,6 +1,6 @@
 //! The KV memory of one rank: the page pool and the prefix cache that lives in it.
 
-use sglsim_radix::{Key, NodeId, PagePool, PrefixCache, PrefixMatch};
+use sglsim_radix::{Key, NoCache, NodeId, PagePool, PrefixCache, PrefixMatch};
 use sglsim_units::TokenCount;
 
 /// Pool and cache, and the rule that joins them: what is free plus what can be evicted is what can
@@ -54,6 +54,12 @@ impl Memory {
     #[must_use]
     pub fn used(&self) -> TokenCount {
         self.capacity() - self.allocatable()
+    }
+
+    /// Whether prefixes are kept at all.
+    #[must_use]
+    pub fn caches(&self) -> bool {
+        self.cache.name() != <NoCache as PrefixCache>::name(&NoCache::new(self.pool.page_size()))
     }
 
     /// Looks a prompt up. Counts as a use of what it finds.

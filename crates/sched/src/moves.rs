@@ -34,8 +34,9 @@ impl BatchState {
     ///
     /// # Errors
     ///
-    /// The slice is empty, too long or not on a page; no row or no memory is left; another prompt
-    /// is being chunked already; the request does not wait.
+    /// [`SchedError::WrongState`] if the request does not wait, [`SchedError::BadSlice`] if the
+    /// slice is empty, too long or not on a page, [`SchedError::SecondChunk`] if it is a cut while
+    /// another prompt is being chunked, [`SchedError::NoRow`], [`SchedError::OutOfMemory`].
     pub fn admit(
         &mut self,
         slot: Slot,
@@ -52,9 +53,7 @@ impl BatchState {
             return Err(SchedError::BadSlice { request: id, extend, rest, page_size });
         }
         if !last && let Some(other) = self.chunked {
-            let state = "to be cut while another prompt is being chunked";
-            debug_assert_ne!(other, slot);
-            return Err(SchedError::WrongState { request: id, state, wanted: "admitted" });
+            return Err(SchedError::SecondChunk { request: id, chunked: self.id(other) });
         }
         let running = self.rows();
         if running >= self.config.max_running_requests as usize {
@@ -87,7 +86,8 @@ impl BatchState {
     ///
     /// # Errors
     ///
-    /// No prompt is being chunked, the slice is empty or too long, or memory is short.
+    /// [`SchedError::WrongState`] if the request is not between two chunks,
+    /// [`SchedError::BadSlice`] if the slice is empty or too long, [`SchedError::OutOfMemory`].
     pub fn continue_chunked(&mut self, slot: Slot, extend: TokenCount) -> Result<(), SchedError> {
         self.expect(slot, Stage::Chunked, "continued")?;
         let page = TokenCount::from(self.config.page_size);
@@ -137,21 +137,34 @@ impl BatchState {
     ///
     /// # Errors
     ///
-    /// The chosen batch is empty, or there is no memory for it.
+    /// [`SchedError::WrongMode`] if the step does not fit the batches that were formed,
+    /// [`SchedError::Stuck`] if there is no memory for it.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `mem_cache/allocation.py:alloc_paged_token_slots_extend`.
     pub fn begin_step(&mut self, mode: ForwardMode) -> Result<(), SchedError> {
-        let needed = match mode {
-            ForwardMode::Idle => return Ok(()),
-            ForwardMode::Extend => self.extend_slots,
-            ForwardMode::Decode => self.running.slots_for_one_step(),
+        let (extending, running) = (self.extend.len(), self.running.len());
+        let possible = match mode {
+            ForwardMode::Extend => extending > 0,
+            ForwardMode::Decode => extending == 0 && running > 0,
+            ForwardMode::Idle => extending == 0,
         };
+        if !possible {
+            return Err(SchedError::WrongMode { mode, extending, running });
+        }
         let page = TokenCount::from(self.config.page_size);
-        // With pages, SGLang evicts for one page more per request than it may need.
-        let spare = if page > 1 && mode == ForwardMode::Extend {
-            page * self.extend.len() as TokenCount
-        } else {
-            0
+        let (needed, room) = match mode {
+            ForwardMode::Idle => return Ok(()),
+            ForwardMode::Decode => (self.running.slots_for_one_step(), 0),
+            // With pages, SGLang evicts as if each request might open one more page.
+            ForwardMode::Extend if page > 1 => {
+                let tokens: TokenCount = self.extend.iter().map(|slice| slice.extend).sum();
+                (self.extend_slots, tokens + page * self.extend.len() as TokenCount)
+            }
+            ForwardMode::Extend => (self.extend_slots, 0),
         };
-        self.memory.make_room(needed + spare);
+        self.memory.make_room(needed.max(room));
         if !self.memory.allocate(needed) {
             let slot = match mode {
                 ForwardMode::Extend => self.extend[0].slot,
@@ -244,21 +257,25 @@ impl BatchState {
         Ok(())
     }
 
-    /// The KV of a prompt has arrived: its request waits for the next batch.
+    /// The KV of a prompt has arrived: its request can be collected.
     ///
     /// # Errors
     ///
     /// [`SchedError::WrongState`] if it was not expected.
     pub fn finish_receive(&mut self, slot: Slot) -> Result<(), SchedError> {
         self.expect(slot, Stage::Receiving, "received")?;
-        self.receiving -= 1;
-        let req = self.req_mut(slot);
-        req.stage = Stage::Waiting;
-        self.waiting.push_back(slot);
+        self.req_mut(slot).stage = Stage::Waiting;
+        self.received.push_back(slot);
         Ok(())
     }
 
-    /// Merges received requests into the running batch, first come first, as rows allow. Each brings
+    /// Moves requests whose KV has arrived to the waiting queue, in the order of arrival.
+    pub fn collect_received(&mut self) {
+        self.receiving -= self.received.len();
+        self.waiting.append(&mut self.received);
+    }
+
+    /// Merges collected requests into the running batch, first come first, as rows allow. Each brings
     /// its first token with it and may be finished by it.
     pub fn merge_prebuilt(&mut self) {
         while self.running.len() < self.config.max_running_requests as usize

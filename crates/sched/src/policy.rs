@@ -43,7 +43,8 @@ pub enum Needs {
     KeepOrder,
     /// The entries without prefix matches.
     Entries,
-    /// The entries with prefix matches; each look-up counts as a use of the prefix.
+    /// The entries with prefix matches; each look-up counts as a use of the prefix. On a rank
+    /// without a prefix cache the queue keeps its order.
     Matches,
 }
 

@@ -38,6 +38,12 @@ impl NewTokenRatio {
         Self { initial, minimum: (initial * MIN_FACTOR).min(1.0), current: initial }
     }
 
+    /// A tracker that stands at `current`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn at(current: f64) -> Self {
+        Self { current, ..Self::new(1.0) }
+    }
+
     /// The ratio now, in (0, 1\].
     #[must_use]
     pub fn get(self) -> f64 {

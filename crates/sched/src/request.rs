@@ -14,7 +14,8 @@ pub struct Submission {
     pub output_content: u64,
     /// Most tokens it may generate: what the scheduler may know.
     pub max_new_tokens: TokenCount,
-    /// Tokens after which it stops: hidden from every scheduler (invariant `INV-9`).
+    /// Tokens after which it stops, at most `max_new_tokens`: hidden from every scheduler
+    /// (invariant `INV-9`).
     pub stop_after: TokenCount,
     /// Whether it is known to generate exactly `max_new_tokens`.
     pub ignore_eos: bool,
@@ -97,6 +98,30 @@ pub(crate) struct Req {
 }
 
 impl Req {
+    /// A request at its start, with its limits as they hold on this rank.
+    pub(crate) fn new(new: Submission, max_new_tokens: TokenCount, stop_after: TokenCount) -> Self {
+        Self {
+            id: new.id,
+            prompt: new.prompt,
+            output: Span { content: new.output_content, offset: 0, len: u32::MAX },
+            max_new_tokens,
+            stop_after,
+            ignore_eos: new.ignore_eos,
+            queued_at: new.arrival,
+            stage: Stage::Waiting,
+            generated: 0,
+            committed: 0,
+            allocated: 0,
+            protected: 0,
+            node: None,
+            cached: 0,
+            joined: 0,
+            join_order: 0,
+            position: 0,
+            epoch: 0,
+        }
+    }
+
     /// Tokens that a prefill has to cover: the prompt and, after a retraction, the output so far.
     pub(crate) fn total(&self) -> TokenCount {
         self.prompt.tokens() + self.generated

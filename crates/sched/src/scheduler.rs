@@ -16,8 +16,8 @@ use crate::{BatchState, ForwardMode, SchedError};
 /// each of which refuses what cannot be. *Owns* its own state only.
 ///
 /// The engine calls [`Scheduler::next_step`] at the end of each step, and on an idle rank whenever
-/// something arrives. It then takes the memory of the chosen step, runs it for as long as the step
-/// law says, and books its results.
+/// something arrives or a transfer ends. It then takes the memory of the chosen step, runs it for
+/// as long as the step law says, and books its results.
 ///
 /// Laws, checked by [`testing::conformance`](crate::testing::conformance):
 ///
@@ -27,7 +27,8 @@ use crate::{BatchState, ForwardMode, SchedError};
 /// * `SCHED-4` at most one prompt is being chunked;
 /// * `SCHED-5` work conserving: if requests wait or run, a step is chosen or memory is short;
 /// * `SCHED-6` no starvation: every request finishes;
-/// * `SCHED-7` determinism: the same history gives the same decisions.
+/// * `SCHED-7` determinism: the same history gives the same decisions;
+/// * `SCHED-8` no move is refused, and the step fits the batches that were formed.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {

@@ -1,6 +1,6 @@
 //! SGLang's scheduler for workers that prefill, or prefill and decode.
 
-use sglsim_units::SimTime;
+use sglsim_units::{SimTime, TokenCount};
 
 use crate::adder::{AddReqResult, PrefillAdder, sort_waiting};
 use crate::config::{RETRACT_DECODE_STEPS, SchedulerConfig};
@@ -38,6 +38,11 @@ impl SglangScheduler {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn at_ratio(self, ratio: NewTokenRatio) -> Self {
+        Self { ratio, ..self }
+    }
+
     /// The ratio that admission reserves with now.
     #[must_use]
     pub fn new_token_ratio(&self) -> f64 {
@@ -53,8 +58,7 @@ impl SglangScheduler {
         if chunked.is_none() && (self.batch_is_full || batch.waiting.is_empty()) {
             return Ok(false);
         }
-        let rows =
-            (batch.config().max_running_requests as usize).saturating_sub(batch.running().len());
+        let rows = batch.free_rows();
         if rows == 0 && chunked.is_none() {
             self.batch_is_full = true;
             return Ok(false);
@@ -94,7 +98,6 @@ impl SglangScheduler {
             max_new += view.max_new_tokens;
         }
         let room = RETRACT_DECODE_STEPS * batch.running().len() as u64;
-        batch.memory.make_room(room);
         self.ratio.after_retraction(generated, max_new, room);
         Ok(())
     }
@@ -116,6 +119,8 @@ pub(crate) fn retract(batch: &mut BatchState) -> Result<(), SchedError> {
     while keep.len() > 1 {
         let victim = keep.pop().expect("more than one is left");
         batch.retract(victim)?;
+        // What the victim had published can be evicted now, and some room to go on is made of it.
+        batch.memory.make_room(RETRACT_DECODE_STEPS * keep.len() as TokenCount);
         if batch.check_decode_mem() {
             return Ok(());
         }

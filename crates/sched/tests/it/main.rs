@@ -1,1 +1,3 @@
 //! Integration tests of `sglsim-sched`.
+
+mod conformance;

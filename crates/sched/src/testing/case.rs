@@ -1,0 +1,106 @@
+//! Random workloads on small ranks: pools that force eviction, chunking and retraction.
+
+use rand_core::Rng;
+use sglsim_radix::{EvictionPolicy, NoCache, PagePool, PageSize, PrefixCache, RadixCache, Span};
+use sglsim_units::{RequestId, RngStreams, SimTime, TokenCount};
+
+use crate::{BatchState, DisaggregationMode, Memory, SchedulerConfig, Submission};
+
+/// One workload on one rank.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) seed: u64,
+    pub(super) config: SchedulerConfig,
+    pub(super) cached: bool,
+    /// Requests and the step at which each comes, in that order.
+    pub(super) arrivals: Vec<(u64, Submission)>,
+    /// Steps that the KV of each request is on its way.
+    pub(super) delays: Vec<u64>,
+}
+
+/// Whole numbers from a random stream.
+pub(super) struct Draw(Box<dyn Rng>);
+
+impl Draw {
+    pub(super) fn new(seed: u64, name: &str) -> Self {
+        Self(Box::new(RngStreams::new(seed).stream(name)))
+    }
+
+    /// A number in `low..=high`; the bias of the remainder does not matter here.
+    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.0.next_u64() % (high - low + 1)
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
+        let at = self.between(0, of.len() as u64 - 1) as usize;
+        of[at]
+    }
+
+    fn small(&mut self, low: u64, high: u64) -> u32 {
+        u32::try_from(self.between(low, high)).expect("bounds of tests are small")
+    }
+}
+
+impl Case {
+    pub(super) fn draw(mode: DisaggregationMode, seed: u64) -> Self {
+        let mut draw = Draw::new(seed, "sched/conformance");
+        let decode = mode == DisaggregationMode::Decode;
+        let page = draw.one_of(&[1, 4, 16]);
+        let pool = if decode { draw.between(700, 3000) } else { draw.between(200, 700) };
+        let mut config = SchedulerConfig::new(pool - pool % page, draw.small(1, 12));
+        config.mode = mode;
+        config.page_size = u32::try_from(page).expect("a page is small");
+        config.chunked_prefill_size = draw.one_of(&[None, Some(16), Some(32), Some(50), Some(96)]);
+        config.max_prefill_tokens = draw.small(20, 300);
+        config.schedule_conservativeness = draw.one_of(&[0.2, 1.0, 2.0]);
+        config.context_length = draw.one_of(&[TokenCount::MAX, 400]);
+        let count = draw.between(1, 40);
+        let (mut arrivals, mut delays, mut at) = (Vec::new(), Vec::new(), 0);
+        for id in 0..count {
+            // Most come in bursts.
+            at += draw.one_of(&[0, 0, 0, 1, 7, 40]);
+            let id = RequestId::from_index(usize::try_from(id).expect("few requests"));
+            arrivals.push((at, draw_request(&mut draw, id, decode)));
+            delays.push(draw.one_of(&[0, 1, 5, 300]));
+        }
+        Self { seed, config, cached: !decode && draw.between(0, 3) > 0, arrivals, delays }
+    }
+
+    /// The rank of the case, with nothing on it.
+    pub(super) fn rank(&self) -> BatchState {
+        let page = PageSize::new(self.config.page_size).expect("pages of a case are not empty");
+        let cache: Box<dyn PrefixCache> = if self.cached {
+            Box::new(RadixCache::new(page, EvictionPolicy::Lru))
+        } else {
+            Box::new(NoCache::new(page))
+        };
+        let memory = Memory::new(PagePool::new(self.config.max_total_num_tokens, page), cache);
+        BatchState::new(self.config.clone(), memory).expect("settings of a case are valid")
+    }
+
+    /// Where to look: appended to the message of every broken law.
+    pub(super) fn place(&self, step: u64) -> String {
+        let cache = if self.cached { "radix cache" } else { "no cache" };
+        format!("at step {step} of workload {}, {cache}, {:?}", self.seed, self.config)
+    }
+}
+
+fn draw_request(draw: &mut Draw, id: RequestId, decode: bool) -> Submission {
+    let shared = Span::new(draw.between(1, 3), draw.small(0, 120));
+    // Some prompts are the same to the last token.
+    let own = Span::new(draw.one_of(&[10, 100 + id.index() as u64]), draw.small(1, 60));
+    let longest = if decode { draw.one_of(&[20, 900]) } else { 90 };
+    let max_new_tokens = draw.between(1, longest);
+    let ignore_eos = draw.between(0, 3) == 0;
+    let stop_after = if ignore_eos { max_new_tokens } else { draw.between(1, max_new_tokens) };
+    Submission {
+        id,
+        prompt: [shared, own].into_iter().collect(),
+        output_content: 10_000 + id.index() as u64,
+        max_new_tokens,
+        stop_after,
+        ignore_eos,
+        arrival: SimTime::ZERO,
+    }
+}

@@ -1,0 +1,96 @@
+//! Ranks in the middle of their life, for tests that start from a given state.
+//!
+//! Limits of the rank are not applied to what is put there, so that a test says exactly what it
+//! means.
+
+use sglsim_radix::{Key, Prompt};
+use sglsim_units::TokenCount;
+
+use crate::request::{Req, Slot, Stage};
+use crate::{
+    BatchState, NewTokenRatio, SchedulePolicy, SchedulerConfig, SglangScheduler, Submission,
+};
+
+/// Puts a prompt into the prefix cache, held by nobody.
+///
+/// # Panics
+///
+/// If there is no memory for it.
+pub fn cache(batch: &mut BatchState, prompt: &Prompt) {
+    let inserted = batch.memory.cache().insert(Key::new(prompt), 0);
+    take(batch, inserted.tokens - inserted.present);
+}
+
+/// Puts a request that has generated some tokens at the tail of the waiting queue.
+pub fn waiting(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slot {
+    let slot = insert(batch, new, generated);
+    batch.waiting.push_back(slot);
+    slot
+}
+
+/// Puts a request that has generated some tokens into the running batch; it holds slots for all
+/// its tokens and shares none of them.
+///
+/// # Panics
+///
+/// If there is no memory for it.
+pub fn running(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slot {
+    let slot = insert(batch, new, generated);
+    let tokens = batch.req(slot).total();
+    hold(batch, slot, tokens - 1, tokens);
+    batch.join_running(slot);
+    slot
+}
+
+/// Makes a request the chunked one: its first `done` tokens are computed, and published up to the
+/// last whole page.
+///
+/// # Panics
+///
+/// If there is no memory for it.
+pub fn chunked(batch: &mut BatchState, new: Submission, done: TokenCount) -> Slot {
+    let slot = insert(batch, new, 0);
+    hold(batch, slot, done, done);
+    batch.checkpoint(slot);
+    batch.req_mut(slot).stage = Stage::Chunked;
+    batch.chunked = Some(slot);
+    slot
+}
+
+/// Brings the waiting queue into the order of a policy.
+pub fn sort(batch: &mut BatchState, policy: &mut dyn SchedulePolicy) {
+    crate::adder::sort_waiting(batch, policy);
+}
+
+/// SGLang's scheduler with a ratio that it has come to.
+#[must_use]
+pub fn scheduler(
+    config: &SchedulerConfig,
+    policy: Box<dyn SchedulePolicy>,
+    new_token_ratio: f64,
+) -> SglangScheduler {
+    SglangScheduler::with_policy(config, policy).at_ratio(NewTokenRatio::at(new_token_ratio))
+}
+
+fn insert(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slot {
+    let (max_new, stop_after) = (new.max_new_tokens, new.stop_after);
+    let slot = batch.insert(Req::new(new, max_new, stop_after));
+    batch.req_mut(slot).generated = generated;
+    slot
+}
+
+fn hold(batch: &mut BatchState, slot: Slot, committed: TokenCount, tokens: TokenCount) {
+    let allocated = tokens.next_multiple_of(TokenCount::from(batch.config().page_size));
+    let root = batch.memory.match_prefix(Key::of(&[]));
+    batch.pin(root);
+    take(batch, allocated);
+    batch.hold_private(allocated);
+    let req = batch.req_mut(slot);
+    req.node = Some(root.node);
+    req.committed = committed;
+    req.allocated = allocated;
+}
+
+fn take(batch: &mut BatchState, tokens: TokenCount) {
+    assert!(batch.memory.allocate(tokens), "{tokens} slots are not free");
+}
