@@ -46,13 +46,13 @@ pub enum HwError {
         allowed: &'static str,
     },
     /// The text is not a description of the expected kind.
-    #[error("line {line}, column {column}, at `{field}`: {reason}{nearest}")]
+    #[error("line {line}, column {column}{}: {reason}{nearest}", at(field))]
     Syntax {
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// Path of the field, such as `peak.fp8`; `.` is the whole text.
+        /// Path of the field, such as `peak.fp8`; empty if it is the whole text.
         field: String,
         /// What was found and what was expected.
         reason: String,
@@ -70,4 +70,9 @@ pub enum HwError {
         /// What is wrong with it.
         problem: Box<HwError>,
     },
+}
+
+/// `, at `peak.fp8``, or nothing outside any field.
+fn at(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!(", at `{field}`") }
 }

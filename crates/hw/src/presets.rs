@@ -59,12 +59,13 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, HwError> {
         reason: error.code.to_string(),
     };
     let mut reader = ron::Deserializer::from_str_with_options(text, &options)
-        .map_err(|error| syntax(error, ".".to_owned()))?;
+        .map_err(|error| syntax(error, String::new()))?;
     let it = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let field = error.path().to_string();
+        // The reader of paths writes `.` for the whole and `?` for what it could not read.
+        let field = error.path().to_string().trim_end_matches(['.', '?']).to_owned();
         syntax(reader.span_error(error.into_inner()), field)
     })?;
-    reader.end().map_err(|error| syntax(reader.span_error(error), ".".to_owned()))?;
+    reader.end().map_err(|error| syntax(reader.span_error(error), String::new()))?;
     Ok(it)
 }
 

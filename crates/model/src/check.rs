@@ -100,9 +100,12 @@ pub(crate) fn within(
     })
 }
 
-/// `1 to 1024`.
+/// `1 to 1024`, or `1` if that is all.
 pub(crate) fn in_words(allowed: &RangeInclusive<u32>) -> String {
-    format!("{} to {}", allowed.start(), allowed.end())
+    match (allowed.start(), allowed.end()) {
+        (start, end) if start == end => start.to_string(),
+        (start, end) => format!("{start} to {end}"),
+    }
 }
 
 fn one_of(field: &str, value: Dtype, allowed: &[Dtype]) -> Result<(), ModelError> {

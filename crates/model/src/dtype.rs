@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sglsim_units::Bytes;
 
 /// A number format in memory.
 ///
@@ -45,6 +46,11 @@ impl Dtype {
             Dtype::Fp4 => (4.0 + 8.0 / 16.0) / 8.0,
             Dtype::Mxfp4 => (4.0 + 8.0 / 32.0) / 8.0,
         }
+    }
+
+    /// Size of `count` elements \[B\].
+    pub(crate) fn size_of(self, count: u64) -> Bytes {
+        Bytes::new(count as f64 * self.bytes()).expect("a count times a size is finite")
     }
 }
 

@@ -40,13 +40,13 @@ pub enum ModelError {
         nearest: Nearest,
     },
     /// The text is not a description of the expected kind.
-    #[error("line {line}, column {column}, at `{field}`: {reason}{nearest}")]
+    #[error("line {line}, column {column}{}: {reason}{nearest}", at(field))]
     Syntax {
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// Path of the field, such as `moe.top_k`; `.` is the whole text.
+        /// Path of the field, such as `moe.top_k`; empty if it is the whole text.
         field: String,
         /// What was found and what was expected.
         reason: String,
@@ -64,4 +64,9 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: Box<ModelError>,
     },
+}
+
+/// `, at `moe.top_k``, or nothing outside any field.
+fn at(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!(", at `{field}`") }
 }

@@ -19,6 +19,7 @@
 mod check;
 mod dtype;
 mod error;
+mod hf;
 mod parameters;
 mod presets;
 mod shape;

@@ -149,8 +149,7 @@ impl ModelShape {
     /// Size of the weights of `part` over all ranks, each stored once \[B\].
     #[must_use]
     pub fn weight_bytes(&self, part: Part) -> Bytes {
-        let bytes = self.parameters().get(part) as f64 * self.dtype(part).bytes();
-        Bytes::new(bytes).expect("a count times a size is finite")
+        self.dtype(part).size_of(self.parameters().get(part))
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{Dtype, ModelError};
 /// Dimensions and number formats of a decoder-only transformer with gated (SwiGLU) FFNs.
 ///
 /// The fields are public so that a what-if is one assignment; [`ModelShape::check`] says whether
-/// the result is still a model. Every way of loading one has called it.
+/// the result is still a model. Every way of loading one has called it; counts of a shape that
+/// fails it may overflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -168,7 +169,8 @@ impl ModelShape {
         presets::names()
     }
 
-    /// Reads a shape from RON text.
+    /// Reads a shape from RON text, in which `Some(…)` around a value and the inner brackets of
+    /// `Gqa((…))` are left out, as in `attention: Gqa(kv_heads: 8, head_dim: 128)`.
     ///
     /// # Errors
     ///
@@ -188,6 +190,23 @@ impl ModelShape {
     /// read.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         presets::read(path.as_ref(), Self::from_ron)
+    }
+
+    /// Reads a Hugging Face `config.json`, or the one in a model's folder. The shape is named after
+    /// the folder.
+    ///
+    /// See [`ModelShape::from_hf_json`] for what is understood.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`] around what [`ModelShape::from_hf_json`] reports, or around the failure
+    /// to read.
+    pub fn from_hf_config(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+        let folder = file.parent().and_then(Path::file_name);
+        let name = folder.unwrap_or(file.as_os_str()).to_string_lossy();
+        presets::read(&file, |text| Self::from_hf_json(&name, text))
     }
 
     /// Layers that are a mixture of experts.
@@ -228,7 +247,6 @@ impl ModelShape {
     /// MTP layers do not count.
     #[must_use]
     pub fn kv_bytes_per_token(&self) -> Bytes {
-        let elements = self.kv_elements_per_layer() * u64::from(self.layers);
-        Bytes::new(elements as f64 * self.kv_cache.bytes()).expect("a count times a size is finite")
+        self.kv_cache.size_of(self.kv_elements_per_layer() * u64::from(self.layers))
     }
 }

@@ -1,1 +1,8 @@
 //! Integration tests of `sglsim-model`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod counts;
+mod files;
+mod hf;
+mod hf_errors;
