@@ -69,6 +69,9 @@ impl<'a, E: Element> Key<'a, E> {
     /// Priority of the entries that an insert of this key keeps, 0 if never said. An entry takes
     /// the highest it was ever given; only [`EvictionPolicy::Priority`](crate::EvictionPolicy)
     /// looks at it. A lookup ignores it.
+    ///
+    /// SGLang ranks a prompt one above the answer that follows it: insert the whole key, then its
+    /// [`first`](Key::first) part again with the priority plus 1.
     #[must_use]
     pub fn with_priority(self, priority: i64) -> Self {
         Self { priority, ..self }

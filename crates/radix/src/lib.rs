@@ -37,6 +37,8 @@ mod no_cache;
 mod page;
 mod pool;
 mod sequence;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tree;
 
 pub use arena::NodeId;

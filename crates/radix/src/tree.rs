@@ -366,3 +366,6 @@ impl<E: Element> RadixCache<E> {
         leaf
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use sglsim_radix::{EvictionPolicy, Key, PageSize, PrefixCache, Prompt, RadixCache, Span};
 
 fn cache(page_size: u32, policy: EvictionPolicy) -> RadixCache {
-    RadixCache::new(PageSize::new(page_size).unwrap(), policy)
+    RadixCache::new(PageSize::new(page_size).expect("allowed"), policy)
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! Hit rates of a real trace.
