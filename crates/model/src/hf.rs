@@ -9,12 +9,14 @@ use config::{Config, Family};
 
 /// Fields of architectures whose layers this crate has no shape for. Reading them as something else
 /// would give wrong numbers without a word.
-const NOT_MODELLED: [&str; 8] = [
+const NOT_MODELLED: [&str; 10] = [
+    "attn_type_list",          // linear attention (MiniMax)
     "block_configs",           // layers of different widths (Nemotron)
     "cross_attention_layers",  // encoder-decoder attention (Llama 3.2 Vision)
     "hybrid_override_pattern", // state-space layers (Nemotron-H)
     "index_topk",              // sparse attention (DeepSeek-V3.2)
     "intermediate_size_mlp",   // two FFN widths (Llama 4)
+    "linear_attn_config",      // linear attention (Kimi-Linear)
     "linear_num_key_heads",    // linear attention (Qwen3-Next)
     "mamba_d_state",           // state-space layers (Jamba, Bamba)
     "num_kv_shared_layers",    // caches shared between layers (Gemma 3n)
@@ -205,10 +207,11 @@ fn first_k_dense(config: &Config, layers: u32) -> Result<u32, ModelError> {
 /// Longest context, as SGLang derives it: `max_position_embeddings`, times the factor of a
 /// `rope_scaling` that does not say from which length it scales.
 ///
-/// Source: SGLang 0.5.23, `utils/hf_transformers_utils.py:get_context_length`.
+/// Source: SGLang 0.5.23, `get_context_length`. Newer configs say `rope_parameters`.
 fn context_length(config: &Config) -> Result<u32, ModelError> {
     let length = config.count("max_position_embeddings", CONTEXT)?;
-    let scaling = config.get("rope_scaling").filter(|scaling| {
+    let rope = config.get("rope_scaling").or_else(|| config.get("rope_parameters"));
+    let scaling = rope.filter(|scaling| {
         scaling.get("original_max_position_embeddings").is_none()
             && scaling.get("rope_type").and_then(serde_json::Value::as_str) != Some("llama3")
     });

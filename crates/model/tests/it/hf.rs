@@ -220,6 +220,9 @@ fn context_length_as_sglang_has_it() {
     assert_eq!(length(json!({"rope_type": "llama3", "factor": 8.0})), 131_072);
     let yarn = json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768});
     assert_eq!(length(yarn), 131_072);
+    let newer =
+        json!({"rope_scaling": null, "rope_parameters": {"rope_type": "linear", "factor": 2}});
+    assert_eq!(read(&with(&llama(4, 64, 8, 128), newer)).max_position_embeddings, 262_144);
 }
 
 #[test]
