@@ -1,0 +1,138 @@
+//! Everything that can be wrong with an expression, or with what it is asked to do.
+
+use sglsim_units::Nearest;
+
+use crate::Sort;
+
+/// An expression cannot be built, evaluated, compiled, exported or read.
+///
+/// Operators cannot return a `Result`, so a wrong operand (a NaN, a comparison where a number is
+/// needed) makes an *invalid* expression that remembers the first thing that went wrong. Every
+/// operation on it stays invalid, and [`Expr::check`](crate::Expr::check), `evaluate`, `compile`
+/// and the exports return that first error.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExprError {
+    /// A constant is NaN or infinite, or constant folding left the range of `f64`.
+    #[error("constant in `{operation}` is {value}, allowed is a finite number")]
+    NotFinite {
+        /// Where the constant came in.
+        operation: &'static str,
+        /// The refused value.
+        value: f64,
+    },
+    /// A symbol's declaration is not usable.
+    #[error("symbol `{name}` has {problem}")]
+    InvalidSymbol {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The same name was declared twice, differently.
+    #[error("symbol `{name}` was declared as {first} and then as {second}")]
+    ConflictingSymbol {
+        /// The name.
+        name: String,
+        /// The declaration that stands.
+        first: String,
+        /// The declaration that was refused.
+        second: String,
+    },
+    /// An operand has the wrong sort, such as a comparison where a number is needed.
+    #[error("`{operation}` needs {expected} operands, `{operand}` is {found}")]
+    WrongSort {
+        /// The operation.
+        operation: &'static str,
+        /// What it needs.
+        expected: &'static str,
+        /// What it got.
+        found: Sort,
+        /// The operand as text, cut after 80 characters.
+        operand: String,
+    },
+    /// A limit of a sum is not proven to be an integer.
+    #[error("sum limit `{limit}` is not an integer; wrap it in `floor` or `ceil`")]
+    SumLimit {
+        /// The limit as text.
+        limit: String,
+    },
+    /// The first operand of a sum is not an index.
+    #[error("`{operand}` is not a sum index; make one with `Context::index`")]
+    NotAnIndex {
+        /// What was given.
+        operand: String,
+    },
+    /// A sum's body already contains a sum over the same index.
+    #[error("index `{index}` is already bound inside the sum; make another with `Context::index`")]
+    IndexReused {
+        /// The index.
+        index: String,
+    },
+    /// A sum index is used outside its sum.
+    #[error("index `{index}` is used outside its sum")]
+    FreeIndex {
+        /// The index.
+        index: String,
+    },
+    /// Sums are nested too deeply to compile.
+    #[error("sums are nested {depth} deep, allowed are {limit}")]
+    NestedSums {
+        /// Nesting that was reached.
+        depth: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Symbols have no value.
+    #[error("no value for `{}`; bound are: {}{hint}", missing.join("`, `"), listed(bound))]
+    Unbound {
+        /// Symbols without a value, in order of declaration.
+        missing: Vec<String>,
+        /// Names that do have one.
+        bound: Vec<String>,
+        /// The bound name closest to the first missing one.
+        hint: Nearest,
+    },
+    /// A value is outside its symbol's domain.
+    #[error("`{name}` is {value}, allowed is {allowed}")]
+    OutOfDomain {
+        /// The symbol.
+        name: String,
+        /// The refused value.
+        value: f64,
+        /// The allowed values, in words.
+        allowed: String,
+    },
+    /// The value of an expression is not a finite number at this point.
+    #[error("`{operation}` of {} gives {value}", listed_numbers(operands))]
+    Undefined {
+        /// The operation where the value was lost.
+        operation: &'static str,
+        /// Its operands.
+        operands: Vec<f64>,
+        /// Its result.
+        value: f64,
+    },
+    /// A sum would run over more terms than are allowed in one evaluation.
+    #[error("sums run over more than {limit} terms in one evaluation")]
+    TooManyTerms {
+        /// Terms allowed in one evaluation.
+        limit: u64,
+    },
+    /// A document is not an expression of this format.
+    #[error("not an expression document: {problem} at {path}")]
+    Format {
+        /// Position in the document, such as `nodes[3]`.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) }
+}
+
+fn listed_numbers(values: &[f64]) -> String {
+    values.iter().map(f64::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,3 @@
+//! Exports of expressions.
+
+mod text;

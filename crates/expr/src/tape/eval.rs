@@ -1,0 +1,187 @@
+//! Running a program.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Code, Instruction, MAX_TERMS, Op};
+use crate::{ExprError, math};
+
+/// Runs a [`Program`](crate::Program); holds its registers, so that evaluating allocates nothing.
+#[derive(Clone)]
+pub struct Evaluator {
+    code: Arc<Code>,
+    registers: Vec<f64>,
+    /// Terms that sums may still run over; `None` once they asked for more.
+    fuel: Option<u64>,
+}
+
+impl Evaluator {
+    pub(super) fn new(code: Arc<Code>) -> Evaluator {
+        let registers = code.registers.clone();
+        Evaluator { code, registers, fuel: Some(MAX_TERMS) }
+    }
+
+    /// Evaluates at `inputs`, in the order the program was compiled with.
+    ///
+    /// Inputs are not checked against the symbols' domains. A value that is not defined comes out
+    /// as NaN or infinite, a sum of more than 2²⁶ terms as NaN.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs or outputs as the program has.
+    pub fn eval(&mut self, inputs: &[f64], outputs: &mut [f64]) {
+        assert_eq!(outputs.len(), self.code.outputs.len(), "outputs of the program");
+        self.run(inputs);
+        for (value, register) in outputs.iter_mut().zip(&self.code.outputs) {
+            *value = self.registers[*register as usize];
+        }
+    }
+
+    /// Evaluates a program at `inputs` and returns its first output, as [`Evaluator::eval`] does.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs as the program has, or it has no output.
+    pub fn eval1(&mut self, inputs: &[f64]) -> f64 {
+        self.run(inputs);
+        self.registers[self.code.outputs[0] as usize]
+    }
+
+    /// As [`Evaluator::eval1`], with the reason if the value is not a finite number.
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Undefined`] or [`ExprError::TooManyTerms`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Evaluator::eval1`].
+    pub fn evaluate(&mut self, inputs: &[f64]) -> Result<f64, ExprError> {
+        let value = self.eval1(inputs);
+        if value.is_finite() {
+            return Ok(value);
+        }
+        if self.fuel.is_none() {
+            return Err(ExprError::TooManyTerms { limit: MAX_TERMS });
+        }
+        Err(self.diagnose(self.code.outputs[0]))
+    }
+
+    fn run(&mut self, inputs: &[f64]) {
+        let code = &*self.code;
+        assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
+        self.registers[..inputs.len()].copy_from_slice(inputs);
+        self.fuel = Some(MAX_TERMS);
+        run(code, 0..code.instructions.len(), &mut self.registers, &mut self.fuel);
+    }
+
+    /// Follows a value that is not finite to the operation that made it.
+    fn diagnose(&self, mut register: u32) -> ExprError {
+        loop {
+            let value = self.registers[register as usize];
+            let at = (register as usize).checked_sub(self.code.first);
+            let Some(instruction) = at.map(|at| self.code.instructions[at]) else {
+                return ExprError::Undefined { operation: "input", operands: vec![value], value };
+            };
+            let Instruction { op, a, b, c } = instruction;
+            let operands: &[u32] = match op {
+                Op::Select if self.registers[a as usize] != 0.0 => &[a, b],
+                Op::Select => &[a, c],
+                Op::Sum => &[a, b, self.code.loops[c as usize].term],
+                _ => &[a, b, c][..op.operands()],
+            };
+            let lost = operands.iter().find(|r| !self.registers[**r as usize].is_finite());
+            match lost {
+                Some(operand) => register = *operand,
+                None => {
+                    let operands = operands.iter().map(|r| self.registers[*r as usize]).collect();
+                    return ExprError::Undefined { operation: op.name(), operands, value };
+                }
+            }
+        }
+    }
+}
+
+fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel: &mut Option<u64>) {
+    let mut at = range.start;
+    while at < range.end {
+        let Instruction { op, a, b, c } = code.instructions[at];
+        let x = registers[a as usize];
+        let y = |registers: &[f64]| registers[b as usize];
+        let truth = |holds: bool| f64::from(u8::from(holds));
+        let value = match op {
+            Op::Add => x + y(registers),
+            Op::Sub => x - y(registers),
+            Op::Mul => x * y(registers),
+            Op::MulAdd => x * y(registers) + registers[c as usize],
+            Op::Div => x / y(registers),
+            Op::Neg => -x,
+            Op::PowInt => math::powi(x, i32::try_from(b).unwrap_or(i32::MAX)),
+            Op::Pow => math::pow(x, y(registers)),
+            Op::Sqrt => x.sqrt(),
+            Op::Exp => x.exp(),
+            Op::Ln => x.ln(),
+            Op::Max => math::max(x, y(registers)),
+            Op::Min => math::min(x, y(registers)),
+            Op::Ceil => x.ceil(),
+            Op::Floor => x.floor(),
+            Op::Le => truth(x <= y(registers)),
+            Op::Lt => truth(x < y(registers)),
+            Op::Eq => truth(x == y(registers)),
+            Op::And => x * y(registers),
+            Op::Or => math::max(x, y(registers)),
+            Op::Not => 1.0 - x,
+            Op::Select => {
+                let chosen = if x != 0.0 { b } else { c };
+                registers[chosen as usize]
+            }
+            Op::Sum => {
+                let hi = y(registers);
+                let body = at + 1..at + 1 + code.loops[c as usize].length as usize;
+                let sum = run_loop(code, c, body.clone(), (x, hi), registers, fuel);
+                registers[code.first + at] = sum;
+                at = body.end;
+                continue;
+            }
+            // Written by the loop.
+            Op::Index => registers[code.first + at],
+        };
+        registers[code.first + at] = value;
+        at += 1;
+    }
+}
+
+fn run_loop(
+    code: &Code,
+    number: u32,
+    body: Range<usize>,
+    (lo, hi): (f64, f64),
+    registers: &mut [f64],
+    fuel: &mut Option<u64>,
+) -> f64 {
+    let trips = hi - lo + 1.0;
+    if trips <= 0.0 {
+        return 0.0;
+    }
+    // Float to integer saturates, so an absurd number of terms is refused here too.
+    let trips = if trips.is_nan() { return f64::NAN } else { trips as u64 };
+    *fuel = fuel.and_then(|left| left.checked_sub(trips));
+    if fuel.is_none() {
+        return f64::NAN;
+    }
+    let term = code.loops[number as usize].term as usize;
+    let mut sum = 0.0;
+    for step in 0..trips {
+        registers[code.first + body.start] = lo + step as f64;
+        run(code, body.clone(), registers, fuel);
+        sum += registers[term];
+    }
+    sum
+}
+
+impl fmt::Debug for Evaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evaluator").field("code", &self.code).finish_non_exhaustive()
+    }
+}

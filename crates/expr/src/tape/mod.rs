@@ -1,0 +1,194 @@
+//! Compiled expressions: a straight list of instructions over numbered registers.
+
+mod compile;
+mod eval;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Expr, ExprError};
+
+pub use eval::Evaluator;
+
+/// Terms that the sums of one evaluation may run over, all together.
+const MAX_TERMS: u64 = 1 << 26;
+
+/// Sums inside sums that can be compiled.
+const MAX_NESTING: usize = 64;
+
+/// What an instruction does to its operands `a`, `b`, `c`. Truth values are 1 and 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Op {
+    Add,
+    Sub,
+    Mul,
+    /// `a · b + c`, rounded twice.
+    MulAdd,
+    Div,
+    Neg,
+    /// `a` to the integer power `b`, which is the exponent itself and not a register.
+    PowInt,
+    Pow,
+    Sqrt,
+    Exp,
+    Ln,
+    Max,
+    Min,
+    Ceil,
+    Floor,
+    Le,
+    Lt,
+    Eq,
+    And,
+    Or,
+    Not,
+    /// `a ? b : c`.
+    Select,
+    /// A loop from `a` to `b`; `c` is its number. Its body follows.
+    Sum,
+    /// First instruction of a loop body: the running index, written by the loop.
+    Index,
+}
+
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Op::Add => "+",
+            Op::Sub | Op::Neg => "-",
+            Op::Mul => "*",
+            Op::MulAdd => "multiply-add",
+            Op::Div => "/",
+            Op::PowInt | Op::Pow => "^",
+            Op::Sqrt => "sqrt",
+            Op::Exp => "exp",
+            Op::Ln => "ln",
+            Op::Max => "max",
+            Op::Min => "min",
+            Op::Ceil => "ceil",
+            Op::Floor => "floor",
+            Op::Le => "<=",
+            Op::Lt => "<",
+            Op::Eq => "==",
+            Op::And => "and",
+            Op::Or => "or",
+            Op::Not => "not",
+            Op::Select => "piecewise",
+            Op::Sum => "sum",
+            Op::Index => "index",
+        }
+    }
+
+    /// How many of `a`, `b`, `c` are registers.
+    fn operands(self) -> usize {
+        match self {
+            Op::Index => 0,
+            Op::Neg | Op::PowInt | Op::Sqrt | Op::Exp | Op::Ln | Op::Ceil | Op::Floor | Op::Not => {
+                1
+            }
+            Op::MulAdd | Op::Select => 3,
+            _ => 2,
+        }
+    }
+}
+
+/// One instruction. Its result goes to the register of its own position.
+#[derive(Clone, Copy, Debug)]
+struct Instruction {
+    op: Op,
+    a: u32,
+    b: u32,
+    c: u32,
+}
+
+/// A loop: the instructions after its `Sum`, and the register of the term.
+#[derive(Clone, Copy, Debug)]
+struct Loop {
+    length: u32,
+    term: u32,
+}
+
+#[derive(Debug)]
+struct Code {
+    instructions: Vec<Instruction>,
+    loops: Vec<Loop>,
+    /// Initial registers: inputs, constants, one per instruction.
+    registers: Vec<f64>,
+    /// Register of the first instruction.
+    first: usize,
+    inputs: Vec<String>,
+    outputs: Vec<u32>,
+}
+
+/// A compiled function from input values to output values. Cheap to clone, shared by threads.
+///
+/// ```
+/// use sglsim_expr::{Context, Program, Symbol};
+/// let cx = Context::new();
+/// let (x, y) = (cx.symbol(Symbol::real("x"))?, cx.symbol(Symbol::real("y"))?);
+/// let program = Program::compile(&[&(&x + &y), &(&x * &y)], &["x", "y"])?;
+/// let mut evaluator = program.evaluator();
+/// let mut out = [0.0; 2];
+/// evaluator.eval(&[3.0, 4.0], &mut out);
+/// assert_eq!(out, [7.0, 12.0]);
+/// # Ok::<(), sglsim_expr::ExprError>(())
+/// ```
+#[derive(Clone)]
+pub struct Program {
+    code: Arc<Code>,
+}
+
+impl Program {
+    /// Compiles several expressions of one context into one program; they share common parts.
+    /// Inputs that do not occur are allowed and have no influence.
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Unbound`] if an output depends on a symbol that is not an input,
+    /// [`ExprError::FreeIndex`] if one uses a sum index outside its sum,
+    /// [`ExprError::NestedSums`], or what makes an output invalid.
+    pub fn compile(outputs: &[&Expr], inputs: &[&str]) -> Result<Program, ExprError> {
+        let Some(first) = outputs.first() else {
+            return Ok(Program::of(compile::empty(inputs)));
+        };
+        let ids = first.cx.adopt(outputs);
+        let code = compile::compile(&first.cx.lock(), &ids, inputs)?;
+        Ok(Program::of(code))
+    }
+
+    fn of(code: Code) -> Program {
+        Program { code: Arc::new(code) }
+    }
+
+    /// An evaluator with registers of its own.
+    #[must_use]
+    pub fn evaluator(&self) -> Evaluator {
+        Evaluator::new(Arc::clone(&self.code))
+    }
+
+    /// Names of the inputs, in order.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.code.inputs.iter().map(String::as_str)
+    }
+
+    /// How many outputs there are.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.code.outputs.len()
+    }
+
+    /// How many instructions there are, loop bodies counted once.
+    #[must_use]
+    pub fn instructions(&self) -> usize {
+        self.code.instructions.len()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("inputs", &self.code.inputs)
+            .field("outputs", &self.outputs())
+            .field("instructions", &self.instructions())
+            .finish()
+    }
+}
