@@ -75,6 +75,10 @@ fn at(line: Option<u64>) -> String {
     line.map(|line| format!(" at line {line}")).unwrap_or_default()
 }
 
+fn at_column(column: Option<usize>) -> String {
+    column.map(|column| format!(" at column {column}")).unwrap_or_default()
+}
+
 impl TraceError {
     pub(crate) fn new(path: &Path, line: Option<u64>, kind: TraceErrorKind) -> Self {
         Self { path: path.to_owned(), line, kind }
@@ -128,12 +132,12 @@ pub enum TraceErrorKind {
     #[error("the line is blank, and more requests follow")]
     Blank,
     /// A line is not a JSON object.
-    #[error("the line is not a JSON object: {reason}, at column {column}")]
+    #[error("the line is not a JSON object: {reason}{}", at_column(*column))]
     Json {
         /// What the parser stumbled over.
         reason: String,
-        /// Where, from 1.
-        column: usize,
+        /// Where, from 1; `None` if the line as a whole is something else.
+        column: Option<usize>,
     },
     /// A field or column is missing.
     #[error("there is no `{field}`{nearest} (there are: {})", present.join(", "))]

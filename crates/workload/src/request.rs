@@ -42,10 +42,12 @@ pub struct Finished {
 /// *Observes* the end of each request ([`Workload::on_finished`]); *controls* the arrivals; *owns*
 /// its random streams and its state.
 ///
-/// The caller takes requests in order of time: it calls [`pop`](Workload::pop) when its clock has
-/// reached [`peek`](Workload::peek), and reports ends in order of time, so that an end at *t* comes
-/// after every arrival before *t* was taken. It asks `peek` again after each `pop` and each
-/// `on_finished`, and calls `on_finished` once per request.
+/// The caller takes a request ([`pop`](Workload::pop)) when its clock has reached
+/// [`peek`](Workload::peek), or later if it holds requests back as [`MaxConcurrency`] does. It
+/// reports each end once, in order of time, and asks `peek` again after each `pop` and each
+/// `on_finished`.
+///
+/// [`MaxConcurrency`]: crate::MaxConcurrency
 ///
 /// Laws, checked by `testing::conformance`:
 ///

@@ -132,6 +132,7 @@ impl OpenArrivals {
                 check("arrivals.every", every, 1e-9..=1e9)?;
                 Gaps::Batches { size, every }
             }
+            // The users of a closed loop all begin at once, too.
             Arrivals::Burst | Arrivals::ClosedLoop { .. } => Gaps::Burst,
         };
         let rng = streams.stream("workload/arrivals");

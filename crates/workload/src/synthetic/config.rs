@@ -34,7 +34,8 @@ pub struct SyntheticConfig {
     pub sessions: Option<Sessions>,
     /// No more requests than this; each turn is one. From 1 to 2³² - 1.
     pub requests: Option<u64>,
-    /// No request arrives at this time or later \[s\]. Positive.
+    /// No request arrives at this time or later, but for those that `max_concurrency` holds back
+    /// \[s\]. Positive.
     pub duration: Option<f64>,
     /// Limit on generated tokens that every request asks for, at least the longest output. By
     /// default each asks for exactly what it will generate and ignores end of sequence, as SGLang's

@@ -41,7 +41,10 @@ impl Blocks {
             // The parser says "at line 1" of a text that is one line of a file.
             let reason = error.to_string();
             let reason = reason.split(" at line ").next().unwrap_or_default().to_owned();
-            TraceErrorKind::Json { reason, column: error.column() }
+            TraceErrorKind::Json {
+                reason,
+                column: Some(error.column()).filter(|column| *column > 0),
+            }
         })?;
         let field = |field: &'static str| {
             object.get(field).ok_or_else(|| TraceErrorKind::Missing {

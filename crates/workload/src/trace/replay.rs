@@ -42,6 +42,12 @@ impl Replay {
         check("limit", limit, 1..=u64::MAX)?;
         let requests = usize::try_from(limit).unwrap_or(usize::MAX).min(trace.requests());
         check("requests of the trace", requests as u64, 1..=u64::from(u32::MAX))?;
+        let last = requests.checked_sub(1).and_then(|last| trace.rows.get(last));
+        let last = last.map_or(0.0, |(row, _)| row.arrival);
+        if !(last / options.speed).is_finite() {
+            let allowed = format!("enough for the last arrival, {last} s, to stay finite");
+            return Err(WorkloadError::out_of_range("speed", options.speed, allowed));
+        }
         if let Some(limit) = options.max_new_tokens {
             let outputs = trace.rows.iter().take(requests).map(|(row, _)| row.output_len);
             check("max_new_tokens", limit, outputs.max().unwrap_or(1)..=u32::MAX)?;
@@ -51,7 +57,7 @@ impl Replay {
 
     fn arrival(&self, recorded: f64) -> SimTime {
         SimTime::new(recorded / self.options.speed)
-            .expect("recorded arrivals are finite and not negative, the speed is in its range")
+            .expect("arrivals are not negative, and the last one was checked")
     }
 }
 

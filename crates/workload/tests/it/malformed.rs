@@ -48,7 +48,7 @@ fn fields_of_json_lines() {
         check(second("600", bad), 2, &message);
     }
     check(second("5,", "0,"), 2, &format!("`output_length` is 0, {lengths}"));
-    check(second("600", "NaN"), 2, "the line is not a JSON object: expected value, at column 34");
+    check(second("600", "NaN"), 2, "the line is not a JSON object: expected value at column 34");
     check(
         second("600", "1025"),
         2,
@@ -77,13 +77,13 @@ fn fields_of_json_lines() {
 #[test]
 fn lines_of_json() {
     let cut = &ROW[..40];
-    let eof = "the line is not a JSON object: EOF while parsing an object, at column 40";
+    let eof = "the line is not a JSON object: EOF while parsing a string at column 40";
     check(format!("{ROW}\n{ROW}\n{cut}"), 3, eof);
     check(format!("{ROW}\n\n\n{ROW}\n"), 2, "the line is blank, and more requests follow");
     check(
         format!("{ROW}\n[1, 2]\n"),
         2,
-        "the line is not a JSON object: invalid type: sequence, expected a map, at column 0",
+        "the line is not a JSON object: invalid type: sequence, expected a map",
     );
     check(
         [ROW.as_bytes(), b"\n{\"timest\xffamp\"\n"].concat(),
@@ -171,10 +171,12 @@ fn a_gzip_stream_cut_anywhere_is_refused() {
     damaged[whole.len() / 2] ^= 0x55;
     assert!(read(&damaged).is_err());
     assert!(read(&[whole.as_slice(), b"more"].concat()).is_err());
-    assert_eq!(
-        read(&[whole.as_slice(), &whole].concat()).unwrap_err().to_string().contains("line 192"),
-        true
-    );
+    // Two gzip members are one file, as for gunzip; here time goes back where they meet.
+    let WorkloadError::Trace(error) = read(&[whole.as_slice(), &whole].concat()).unwrap_err()
+    else {
+        panic!("not an error of the trace")
+    };
+    assert_eq!(error.line(), Some(192));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use sglsim_workload::{
 };
 
 /// A published trace, or `None` aloud where the data is not at hand.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn published(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SGLSIM_DATA");
     if folder.is_none() {
@@ -194,6 +195,9 @@ fn a_trace_by_hand_is_checked_and_replayed() {
     let trace = Trace::from_rows("mine", [row(2.0, 5, 1), row(2.5, 6, 1)]).unwrap();
     testing::conformance(|| Box::new(trace.replay(&ReplayOptions::default()).unwrap()));
     assert_eq!(trace.replay(&ReplayOptions::default()).unwrap().peek(), SimTime::new(2.0).ok());
+
+    let far = Trace::from_rows("far", [row(1e307, 1, 1)]).unwrap();
+    assert!(far.replay(&ReplayOptions { speed: 1e-6, ..Default::default() }).is_err());
 
     let field = |rows: Vec<TraceRow>| match Trace::from_rows("mine", rows).unwrap_err() {
         WorkloadError::OutOfRange { field, .. } => field,
