@@ -37,6 +37,8 @@ mod power_of_two;
 mod random;
 mod round_robin;
 mod router;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tree;
 mod view;
 

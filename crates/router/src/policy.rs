@@ -20,9 +20,21 @@ use crate::{RouteError, RouteRequest, WorkerView};
 /// 2. no worker, or none that is healthy, is an error and not a panic;
 /// 3. equal calls from an equal state give equal answers.
 ///
-/// And by `testing::symmetry`, for a policy that looks at nothing but views:
+/// And by `testing::symmetry`, for a policy to which all workers are alike:
 ///
-/// 4. the choice does not depend on the order in which distinguishable workers are listed.
+/// 4. names mean nothing: renaming the workers leaves every chosen position the same.
+///
+/// ```
+/// # #[cfg(feature = "testing")] {
+/// use sglsim_router::{RoundRobin, testing};
+/// testing::conformance(|| Box::new(RoundRobin::new()));
+/// testing::symmetry(|| Box::new(RoundRobin::new()));
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a routing policy",
+    note = "see the section `Implementing` of `RoutePolicy`"
+)]
 pub trait RoutePolicy: fmt::Debug + Send {
     /// Name in configuration files and reports, such as `"cache_aware"`.
     fn name(&self) -> &str;

@@ -327,3 +327,6 @@ impl TenantTree {
         self.children.insert_unique(hash(child), child, |&child| hash(child));
     }
 }
+
+#[cfg(test)]
+mod tests;
