@@ -131,7 +131,24 @@ impl BatchState {
         self.waiting.iter().copied()
     }
 
-    /// Requests of a decode worker that wait for memory.
+    /// Requests of a decode worker that wait for memory for their prompt, first to be served first.
+    pub fn prealloc_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
+        self.prealloc.iter().copied()
+    }
+
+    /// Requests of a decode worker that were pushed out of memory, first to be served first.
+    pub fn retracted_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
+        self.retracted.iter().copied()
+    }
+
+    /// Requests of a decode worker whose KV is on its way, or here and not collected yet (SGLang's
+    /// transfer queue).
+    #[must_use]
+    pub fn transfer_queue_len(&self) -> usize {
+        self.receiving
+    }
+
+    /// Requests of a decode worker that wait for memory, pushed out of it or not in it yet.
     #[must_use]
     pub fn prealloc_queue_len(&self) -> usize {
         self.prealloc.len() + self.retracted.len()
@@ -214,17 +231,8 @@ impl BatchState {
         if tokens == 0 {
             return Err(SchedError::EmptyPrompt { request: new.id });
         }
-        let allowed = self.config.max_req_input_len();
+        self.config.check_prompt(new.id, tokens)?;
         let room = self.config.max_new_tokens(tokens);
-        if tokens > allowed || room == 0 {
-            return Err(SchedError::PromptTooLong {
-                request: new.id,
-                tokens,
-                allowed,
-                context_length: self.config.context_length,
-                pool: self.config.max_total_num_tokens,
-            });
-        }
         let prefill_only = self.config.mode == DisaggregationMode::Prefill;
         let room = if prefill_only { 1 } else { room };
         let max_new_tokens = new.max_new_tokens.clamp(1, room);

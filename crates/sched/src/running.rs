@@ -122,7 +122,9 @@ impl RunningBatch {
         self.futures.last_key_value().map_or(0, |(tokens, _)| *tokens)
     }
 
-    pub(crate) fn members(&self) -> &[Slot] {
+    /// The requests in the batch, in no order that means anything.
+    #[must_use]
+    pub fn members(&self) -> &[Slot] {
         &self.members
     }
 
@@ -231,3 +233,6 @@ impl RunningBatch {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,3 +57,5 @@ fn run(mode: DisaggregationMode, make: &dyn Fn(&SchedulerConfig) -> Box<dyn Sche
         laws::check_equal(&case, &first, &second);
     }
 }
+#[cfg(test)]
+mod tests;

@@ -47,21 +47,25 @@ impl Case {
         let mut draw = Draw::new(seed, "sched/conformance");
         let decode = mode == DisaggregationMode::Decode;
         let page = draw.one_of(&[1, 4, 16]);
-        let pool = if decode { draw.between(700, 3000) } else { draw.between(200, 700) };
-        let mut config = SchedulerConfig::new(pool - pool % page, draw.small(1, 12));
+        let pool = if decode { draw.between(1500, 4000) } else { draw.between(200, 700) };
+        let mut config = SchedulerConfig::new(pool - pool % page, draw.one_of(&[1, 2, 5, 30]));
         config.mode = mode;
         config.page_size = u32::try_from(page).expect("a page is small");
         config.chunked_prefill_size = draw.one_of(&[None, Some(16), Some(32), Some(50), Some(96)]);
         config.max_prefill_tokens = draw.small(20, 300);
-        config.schedule_conservativeness = draw.one_of(&[0.2, 1.0, 2.0]);
-        config.context_length = draw.one_of(&[TokenCount::MAX, 400]);
-        let count = draw.between(1, 40);
+        config.schedule_conservativeness = draw.one_of(&[0.05, 0.3, 1.0]);
+        config.context_length = draw.one_of(&[TokenCount::MAX, if decode { 3000 } else { 400 }]);
+        let count = if decode { draw.between(1, 16) } else { draw.between(1, 40) };
+        let shape = Shape::draw(&mut draw, decode);
+        if shape.crowded {
+            config.max_running_requests = 30;
+            config.schedule_conservativeness = 0.05;
+        }
         let (mut arrivals, mut delays, mut at) = (Vec::new(), Vec::new(), 0);
         for id in 0..count {
-            // Most come in bursts.
-            at += draw.one_of(&[0, 0, 0, 1, 7, 40]);
+            at += draw.one_of(shape.gaps);
             let id = RequestId::from_index(usize::try_from(id).expect("few requests"));
-            arrivals.push((at, draw_request(&mut draw, id, decode)));
+            arrivals.push((at, shape.request(&mut draw, id)));
             delays.push(draw.one_of(&[0, 1, 5, 300]));
         }
         Self { seed, config, cached: !decode && draw.between(0, 3) > 0, arrivals, delays }
@@ -86,21 +90,61 @@ impl Case {
     }
 }
 
-fn draw_request(draw: &mut Draw, id: RequestId, decode: bool) -> Submission {
-    let shared = Span::new(draw.between(1, 3), draw.small(0, 120));
-    // Some prompts are the same to the last token.
-    let own = Span::new(draw.one_of(&[10, 100 + id.index() as u64]), draw.small(1, 60));
-    let longest = if decode { draw.one_of(&[20, 900]) } else { 90 };
-    let max_new_tokens = draw.between(1, longest);
-    let ignore_eos = draw.between(0, 3) == 0;
-    let stop_after = if ignore_eos { max_new_tokens } else { draw.between(1, max_new_tokens) };
-    Submission {
-        id,
-        prompt: [shared, own].into_iter().collect(),
-        output_content: 10_000 + id.index() as u64,
-        max_new_tokens,
-        stop_after,
-        ignore_eos,
-        arrival: SimTime::ZERO,
+/// What the requests of one workload have in common.
+struct Shape {
+    longest_prompt: u64,
+    outputs: (u64, u64),
+    /// Steps from one arrival to the next.
+    gaps: &'static [u64],
+    /// Whether many run at once and admission reserves next to nothing for them.
+    crowded: bool,
+}
+
+impl Shape {
+    /// Long prompts, which are chunked and evict each other; a bit of everything; or long outputs
+    /// that come one by one, so that memory runs out.
+    fn draw(draw: &mut Draw, decode: bool) -> Self {
+        let long = if decode { 3000 } else { 400 };
+        match draw.between(0, 2) {
+            0 => Self {
+                longest_prompt: 180,
+                outputs: (1, 20),
+                gaps: &[0, 0, 0, 1, 7, 40],
+                crowded: false,
+            },
+            1 => Self {
+                longest_prompt: 180,
+                outputs: (1, long),
+                gaps: &[0, 0, 3, 40],
+                crowded: false,
+            },
+            _ => Self {
+                longest_prompt: 30,
+                outputs: if decode { (800, 2500) } else { (50, 130) },
+                gaps: &[1, 2, 5],
+                crowded: true,
+            },
+        }
+    }
+
+    fn request(&self, draw: &mut Draw, id: RequestId) -> Submission {
+        let longest = self.longest_prompt;
+        let shared = Span::new(draw.between(1, 3), draw.small(0, 2 * longest / 3));
+        // Some prompts are the same to the last token.
+        let own =
+            Span::new(draw.one_of(&[10, 100 + id.index() as u64]), draw.small(1, longest / 3));
+        let max_new_tokens = draw.between(self.outputs.0, self.outputs.1);
+        let ignore_eos = draw.between(0, if self.crowded { 15 } else { 3 }) == 0;
+        let early = draw.between(0, 1) == 0 && !ignore_eos;
+        let stop_after = if early { draw.between(1, max_new_tokens) } else { max_new_tokens };
+        Submission {
+            id,
+            prompt: [shared, own].into_iter().collect(),
+            output_content: 10_000 + id.index() as u64,
+            max_new_tokens,
+            stop_after,
+            ignore_eos,
+            arrival: SimTime::ZERO,
+        }
     }
 }

@@ -28,16 +28,20 @@ pub fn waiting(batch: &mut BatchState, new: Submission, generated: TokenCount) -
     slot
 }
 
-/// Puts a request that has generated some tokens into the running batch; it holds slots for all
-/// its tokens and shares none of them.
+/// Puts a request that has generated some tokens into the running batch. It holds slots for
+/// `committed` tokens, shared with nobody: all but its newest one, in the course of a run.
 ///
 /// # Panics
 ///
 /// If there is no memory for it.
-pub fn running(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slot {
+pub fn running(
+    batch: &mut BatchState,
+    new: Submission,
+    generated: TokenCount,
+    committed: TokenCount,
+) -> Slot {
     let slot = insert(batch, new, generated);
-    let tokens = batch.req(slot).total();
-    hold(batch, slot, tokens - 1, tokens);
+    hold(batch, slot, committed);
     batch.join_running(slot);
     slot
 }
@@ -50,7 +54,7 @@ pub fn running(batch: &mut BatchState, new: Submission, generated: TokenCount) -
 /// If there is no memory for it.
 pub fn chunked(batch: &mut BatchState, new: Submission, done: TokenCount) -> Slot {
     let slot = insert(batch, new, 0);
-    hold(batch, slot, done, done);
+    hold(batch, slot, done);
     batch.checkpoint(slot);
     batch.req_mut(slot).stage = Stage::Chunked;
     batch.chunked = Some(slot);
@@ -79,8 +83,8 @@ fn insert(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slo
     slot
 }
 
-fn hold(batch: &mut BatchState, slot: Slot, committed: TokenCount, tokens: TokenCount) {
-    let allocated = tokens.next_multiple_of(TokenCount::from(batch.config().page_size));
+fn hold(batch: &mut BatchState, slot: Slot, committed: TokenCount) {
+    let allocated = committed.next_multiple_of(TokenCount::from(batch.config().page_size));
     let root = batch.memory.match_prefix(Key::of(&[]));
     batch.pin(root);
     take(batch, allocated);
