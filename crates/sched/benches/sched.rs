@@ -2,15 +2,13 @@
 //!
 //! `sched/decode_step` must not grow with the batch.
 
-#![expect(missing_docs, reason = "criterion's macros make items without")]
-
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sglsim_radix::{EvictionPolicy, PagePool, PageSize, Prompt, RadixCache, Span};
 use sglsim_sched::{
-    BatchState, ForwardMode, LongestPrefixMatch, Memory, SchedulePolicy, Scheduler,
-    SchedulerConfig, SglangScheduler, Submission, testing::seed,
+    BatchState, ForwardMode, Memory, SchedulePolicyName, Scheduler, SchedulerConfig,
+    SglangScheduler, Submission, testing::seed,
 };
 use sglsim_units::{RequestId, SimTime};
 
@@ -69,9 +67,8 @@ fn decode_step(criterion: &mut Criterion) {
 fn prefill_pass(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sched/prefill_pass");
     group.throughput(Throughput::Elements(8));
-    let orders: [(&str, Option<fn() -> Box<dyn SchedulePolicy>>); 2] =
-        [("fcfs", None), ("lpm", Some(|| Box::new(LongestPrefixMatch)))];
-    for (name, order) in orders {
+    for policy in [SchedulePolicyName::Fcfs, SchedulePolicyName::Lpm] {
+        let name = policy.build().name().to_owned();
         let waiting = 128;
         group.bench_function(BenchmarkId::new(name, waiting), |bencher| {
             let start = || {
@@ -79,10 +76,7 @@ fn prefill_pass(criterion: &mut Criterion) {
                 for id in 0..waiting {
                     batch.submit(request(id, 100)).expect("it fits");
                 }
-                let scheduler = match order {
-                    None => SglangScheduler::new(&config),
-                    Some(order) => SglangScheduler::with_policy(&config, order()),
-                };
+                let scheduler = SglangScheduler::with_policy(&config, policy.build());
                 (scheduler, batch)
             };
             bencher.iter_batched_ref(

@@ -127,16 +127,19 @@ impl BatchState {
     }
 
     /// The waiting queue, first to be considered first.
+    #[must_use]
     pub fn waiting_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
         self.waiting.iter().copied()
     }
 
     /// Requests of a decode worker that wait for memory for their prompt, first to be served first.
+    #[must_use]
     pub fn prealloc_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
         self.prealloc.iter().copied()
     }
 
     /// Requests of a decode worker that were pushed out of memory, first to be served first.
+    #[must_use]
     pub fn retracted_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
         self.retracted.iter().copied()
     }

@@ -45,7 +45,12 @@ impl BatchState {
     ) -> Result<(), SchedError> {
         self.expect(slot, Stage::Waiting, "admitted")?;
         let (page, id) = (TokenCount::from(self.config.page_size), self.id(slot));
-        let rest = self.req(slot).total() - found.tokens;
+        // On a decode worker, requests wait in other queues too, and those cannot be computed.
+        let Some(position) = self.waiting.iter().position(|waiting| *waiting == slot) else {
+            let state = "in a queue of a decode worker";
+            return Err(SchedError::WrongState { request: id, state, wanted: "admitted" });
+        };
+        let rest = self.req(slot).total().saturating_sub(found.tokens);
         let last = extend == rest;
         let end = found.tokens + extend;
         if extend == 0 || extend > rest || (!last && !end.is_multiple_of(page)) {
@@ -64,8 +69,7 @@ impl BatchState {
         self.pin(found);
         self.reserve(slot, slots).inspect_err(|_| self.unpin(found))?;
 
-        let position = self.waiting.iter().position(|waiting| *waiting == slot);
-        self.waiting.remove(position.expect("a waiting request is in the queue"));
+        self.waiting.remove(position);
         let req = self.req_mut(slot);
         let again = req.generated > 0;
         req.stage = Stage::Extending;
@@ -230,6 +234,7 @@ impl BatchState {
         let tokens = self.req(slot).total() - 1;
         self.take_whole(slot, tokens)?;
         self.retracted.pop_front();
+        self.req_mut(slot).stage = Stage::Received;
         self.waiting.push_back(slot);
         Ok(())
     }
@@ -264,7 +269,7 @@ impl BatchState {
     /// [`SchedError::WrongState`] if it was not expected.
     pub fn finish_receive(&mut self, slot: Slot) -> Result<(), SchedError> {
         self.expect(slot, Stage::Receiving, "received")?;
-        self.req_mut(slot).stage = Stage::Waiting;
+        self.req_mut(slot).stage = Stage::Received;
         self.received.push_back(slot);
         Ok(())
     }
@@ -279,8 +284,10 @@ impl BatchState {
     /// its first token with it and may be finished by it.
     pub fn merge_prebuilt(&mut self) {
         while self.running.len() < self.config.max_running_requests as usize
-            && let Some(slot) = self.waiting.pop_front()
+            && let Some(&slot) = self.waiting.front()
+            && self.req(slot).stage == Stage::Received
         {
+            self.waiting.pop_front();
             let req = self.req_mut(slot);
             let id = req.id;
             if req.generated == 0 {

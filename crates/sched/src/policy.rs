@@ -52,9 +52,11 @@ pub enum Needs {
 ///
 /// # Implementing
 ///
-/// *Observes* the entries; *controls* only their order; *owns* its own state. Laws (checked by
-/// [`testing::policy_conformance`](crate::testing::policy_conformance)): the result is a permutation
-/// (`POLICY-1`); the same entries and state give the same order (`POLICY-2`).
+/// *Observes* the entries; *controls* only their order; *owns* its own state. Laws, checked by
+/// `testing::policy_conformance` (feature `testing`):
+///
+/// * `POLICY-1` the result is a permutation;
+/// * `POLICY-2` the same entries and state give the same order.
 pub trait SchedulePolicy: fmt::Debug + Send {
     /// SGLang's name of the policy, such as `"lpm"`.
     fn name(&self) -> &str;

@@ -48,6 +48,8 @@ pub(crate) enum Stage {
     Inflight,
     /// Memory reserved, waiting for its KV to come.
     Receiving,
+    /// Its KV is here, waiting to join the running batch.
+    Received,
 }
 
 impl Stage {
@@ -59,6 +61,7 @@ impl Stage {
             Stage::Running => "running",
             Stage::Inflight => "sending its KV",
             Stage::Receiving => "receiving its KV",
+            Stage::Received => "ready to decode",
         }
     }
 }

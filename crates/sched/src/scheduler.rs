@@ -19,7 +19,7 @@ use crate::{BatchState, ForwardMode, SchedError};
 /// something arrives or a transfer ends. It then takes the memory of the chosen step, runs it for
 /// as long as the step law says, and books its results.
 ///
-/// Laws, checked by [`testing::conformance`](crate::testing::conformance):
+/// Laws, checked by `testing::conformance` (feature `testing`):
 ///
 /// * `SCHED-1` the extend batch computes at most `chunked_prefill_size` tokens;
 /// * `SCHED-2` at most `max_running_requests` requests hold a row;
