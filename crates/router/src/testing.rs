@@ -48,12 +48,10 @@ pub enum Event {
 
 /// Up to `most` events.
 pub fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
-    let after = prop_oneof![Just(0.0), 0.0..100.0];
+    let seconds = prop_oneof![Just(0.0), 0.0..100.0];
+    let after = seconds.prop_filter_map("not a duration", |after| Seconds::new(after).ok());
     let event = prop_oneof![
-        8 => (prompts(), after).prop_map(|(prompt, after)| {
-            let after = Seconds::new(after).expect("drawn from the allowed range");
-            Event::Route { prompt, after }
-        }),
+        8 => (prompts(), after).prop_map(|(prompt, after)| Event::Route { prompt, after }),
         3 => any::<usize>().prop_map(|worker| Event::Finish { worker }),
         2 => (any::<usize>(), any::<bool>())
             .prop_map(|(worker, is_healthy)| Event::Health { worker, is_healthy }),
