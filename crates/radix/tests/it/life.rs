@@ -15,6 +15,8 @@ struct Request {
     node: NodeId,
     /// Tokens that the tree holds for it (`cache_protected_len`).
     protected: u64,
+    /// Tokens that it has inserted itself.
+    inserted: u64,
     /// Tokens whose KV is there.
     have: u64,
 }
@@ -51,16 +53,17 @@ impl Driver {
 
     fn checkpoint(&mut self, request: &mut Request) {
         let key = Key::of(&request.tokens).first(request.have);
-        let done = self.cache.insert(key, request.protected);
+        let done = self.cache.insert(key, request.inserted);
         if request.have > request.prompt {
             // The prompt outranks what was generated, which may be evicted without it.
             let prompt = key.first(request.prompt).with_priority(key.priority() + 1);
-            self.cache.insert(prompt, request.have);
+            self.cache.insert(prompt, done.tokens);
         }
         self.pool.release(done.present.saturating_sub(request.protected));
         self.cache.lock(done.node);
         self.cache.unlock(request.node);
         (request.node, request.protected) = (done.node, done.tokens);
+        request.inserted = done.tokens;
     }
 
     fn leave(&mut self, request: &Request) -> u64 {
@@ -80,8 +83,14 @@ impl Driver {
                 let found = self.cache.match_prefix(Key::of(&tokens).first(prompt - 1));
                 self.cache.lock(found.node);
                 answer.insert("matched", found.tokens.into());
-                let (protected, have) = (found.tokens, found.tokens);
-                let request = Request { tokens, prompt, node: found.node, protected, have };
+                let request = Request {
+                    tokens,
+                    prompt,
+                    node: found.node,
+                    protected: found.tokens,
+                    inserted: 0,
+                    have: found.tokens,
+                };
                 self.requests.insert(rid, request);
             }
             "extend" => {
