@@ -90,17 +90,13 @@ pub(crate) struct Rank {
 }
 
 /// The logical clock that recency is read from.
-///
-/// A match gives its last node the drawn time t, the one above it a hair less, and so on. SGLang
-/// subtracts 1e-5 per step from a counter that grows by 1; here the counter grows by 2²⁴ and a step
-/// takes 1, which leaves room for paths of 2²⁴ nodes and for 2⁴⁰ draws.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock(u64);
 
 impl Clock {
-    /// A time later than all before it, also after going up any path.
+    /// A time later than all before it.
     pub(crate) fn draw(&mut self) -> u64 {
-        self.0 += 1 << 24;
+        self.0 += 1;
         self.0
     }
 }
