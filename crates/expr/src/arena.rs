@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 use sglsim_units::{HashMap, HashSet};
 
 use crate::facts::{Direction, Facts, FreeSet, slack};
+use crate::module::Roots;
 use crate::node::{Id, Node};
 use crate::number::Number;
 use crate::{ExprError, Sort, Symbol, math};
@@ -100,8 +101,14 @@ impl Arena {
 
     /// Declares a symbol, or finds its equal.
     pub(crate) fn declare(&mut self, symbol: Symbol) -> Result<Id, ExprError> {
+        let position = self.register(symbol)?;
+        Ok(self.intern(&Node::Symbol(position)))
+    }
+
+    /// The position of a symbol's declaration.
+    pub(crate) fn register(&mut self, symbol: Symbol) -> Result<u32, ExprError> {
         symbol.validate()?;
-        let position = match self.symbol_ids.get(&symbol.name) {
+        Ok(match self.symbol_ids.get(&symbol.name) {
             Some(at) => {
                 let first = &self.symbols[*at as usize];
                 if *first != symbol {
@@ -115,14 +122,19 @@ impl Arena {
                 self.symbols.push(symbol);
                 at
             }
-        };
-        Ok(self.intern(&Node::Symbol(position)))
+        })
     }
 
     pub(crate) fn new_index(&mut self, name: &str) -> Id {
+        let at = self.register_index(name);
+        self.intern(&Node::Index(at))
+    }
+
+    /// The position of a new index.
+    pub(crate) fn register_index(&mut self, name: &str) -> u32 {
         let at = u32::try_from(self.indices.len()).expect("fewer than 2^32 indices");
         self.indices.push(name.to_owned());
-        self.intern(&Node::Index(at))
+        at
     }
 
     /// The expression that stands for an error.
@@ -172,6 +184,35 @@ impl Arena {
         }
         found.sort_unstable();
         found
+    }
+
+    /// The symbols among everything the roots are made of, in order of declaration.
+    pub(crate) fn symbols_of(&self, roots: &Roots) -> Vec<(Id, Symbol)> {
+        let mut found: Vec<(u32, Id)> = self
+            .reachable(&roots.all())
+            .into_iter()
+            .filter_map(|id| match self.node(id) {
+                Node::Symbol(at) => Some((*at, id)),
+                _ => None,
+            })
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(at, id)| (id, self.symbols[at as usize].clone())).collect()
+    }
+
+    pub(crate) fn is_symbol(&self, id: Id) -> bool {
+        matches!(self.node(id), Node::Symbol(_))
+    }
+
+    /// Whether a node is valid and free of indices outside their sums.
+    pub(crate) fn check_closed(&self, id: Id) -> Result<(), ExprError> {
+        if let Some(error) = self.error(id) {
+            return Err(error.clone());
+        }
+        match self.free(self.facts(id).free).first() {
+            Some(at) => Err(ExprError::FreeIndex { index: self.indices[*at as usize].clone() }),
+            None => Ok(()),
+        }
     }
 
     /// The free indices of a set.

@@ -93,6 +93,20 @@ pub enum ExprError {
         /// The bound name closest to the first missing one.
         hint: Nearest,
     },
+    /// A value was given for a name that is no symbol.
+    #[error("`{name}` is not a symbol of this module{hint}")]
+    UnknownSymbol {
+        /// The name.
+        name: String,
+        /// The symbol closest to it.
+        hint: Nearest,
+    },
+    /// A variable of a module is not a symbol.
+    #[error("`{operand}` is not a symbol, so it cannot be a variable")]
+    NotASymbol {
+        /// What was given, as text.
+        operand: String,
+    },
     /// A value is outside its symbol's domain.
     #[error("`{name}` is {value}, allowed is {allowed}")]
     OutOfDomain {

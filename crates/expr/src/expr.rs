@@ -6,6 +6,7 @@ use sglsim_units::{HashMap, Nearest};
 
 use crate::arena::Label;
 use crate::build::{Comparison, Connective};
+use crate::module::Roots;
 use crate::node::{Id, Node};
 use crate::{Context, ExprError, Number, Operand, Program, Sort, Symbol, Values};
 
@@ -215,17 +216,8 @@ impl Expr {
     /// The symbols it depends on, in order of declaration.
     #[must_use]
     pub fn free_symbols(&self) -> Vec<Symbol> {
-        let arena = self.cx.lock();
-        let mut found: Vec<u32> = arena
-            .reachable(&[self.id])
-            .into_iter()
-            .filter_map(|id| match arena.node(id) {
-                Node::Symbol(at) => Some(*at),
-                _ => None,
-            })
-            .collect();
-        found.sort_unstable();
-        found.into_iter().map(|at| arena.symbols[at as usize].clone()).collect()
+        let symbols = self.cx.lock().symbols_of(&Roots::single(self));
+        symbols.into_iter().map(|(_, symbol)| symbol).collect()
     }
 
     /// The value at a point. Values of symbols that do not occur are ignored.

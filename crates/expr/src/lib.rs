@@ -36,7 +36,7 @@
 //! # let cx = Context::new();
 //! # let n = cx.symbol(Symbol::int("n").at_least(1.0))?;
 //! assert_eq!((&n + &n - &n / 3).to_string(), "5 * n / 3");
-//! assert_eq!(ceil_div(&n + 8, 4).to_string(), "ceil(n / 4) + 2");
+//! assert_eq!(ceil_div(6 * &n, 4).to_string(), "ceil(3 * n / 2)");
 //! let i = cx.index("i");
 //! assert_eq!(sum(&i, 1, &n, &i * &i).to_string(), "n * (n + 1) * (2 * n + 1) / 6");
 //! # Ok::<(), sglsim_expr::ExprError>(())
@@ -53,6 +53,7 @@ mod export;
 mod expr;
 mod facts;
 mod math;
+mod module;
 mod node;
 mod number;
 mod ops;
@@ -63,6 +64,7 @@ mod values;
 pub use context::Context;
 pub use error::ExprError;
 pub use expr::Expr;
+pub use module::{Constraint, Module};
 pub use number::Number;
 pub use ops::{
     Operand, add_of, all_of, ceil, ceil_div, exp, floor, floor_div, ln, max, max_of, min, min_of,

@@ -14,7 +14,8 @@ impl Id {
 }
 
 /// One operation. `N` is how constants are held: interned in the arena, by value outside of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Node<N> {
     Number(N),
     Bool(bool),

@@ -4,6 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A constant: an exact rational or an `f64`.
 ///
 /// Integers stay exact through `+ − × ÷` and integer powers; what does not fit 128 bits becomes a
@@ -73,6 +76,16 @@ impl Number {
             Repr::Rational { num, den: 1 } => i32::try_from(num).ok(),
             Repr::Float(v) if v.fract() == 0.0 && v.abs() < 1e6 => Some(v as i32),
             _ => None,
+        }
+    }
+
+    /// As an exponent: a float that is a multiple of ¼ becomes exact, so that `x ^ 0.5` is a root.
+    pub(crate) fn as_exponent(self) -> Number {
+        match self.0 {
+            Repr::Float(v) if (v * 4.0).fract() == 0.0 && v.abs() < 1e6 => {
+                Number::ratio((v * 4.0) as i128, 4)
+            }
+            _ => self,
         }
     }
 
@@ -236,6 +249,38 @@ impl fmt::Display for Number {
             Repr::Rational { num, den: 1 } => write!(f, "{num}"),
             Repr::Rational { num, den } => write!(f, "{num}/{den}"),
             Repr::Float(v) => write!(f, "{v:?}"),
+        }
+    }
+}
+
+/// Exact as text (`"61"`, `"1/3"`), a float as a number.
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Repr::Rational { .. } => serializer.collect_str(self),
+            Repr::Float(v) => serializer.serialize_f64(v),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Exact(String),
+            Float(f64),
+        }
+        match Text::deserialize(deserializer)? {
+            Text::Float(v) => Ok(Number::float(v)),
+            Text::Exact(text) => {
+                let (num, den) = text.split_once('/').unwrap_or((&text, "1"));
+                let parsed = num.parse().ok().zip(den.parse().ok().filter(|den| *den > 0));
+                let (num, den) = parsed.ok_or_else(|| {
+                    D::Error::custom(format_args!("`{text}` is not an integer or a fraction"))
+                })?;
+                Ok(Number::ratio(num, den))
+            }
         }
     }
 }

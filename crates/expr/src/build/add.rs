@@ -16,18 +16,26 @@ impl Arena {
             return bad;
         }
         let mut constant = constant;
-        let mut flat = Terms::new();
-        for (term, coefficient) in terms {
-            self.push_term(&mut flat, &mut constant, *term, *coefficient);
-        }
-        flat.sort_by_key(|(term, _)| *term);
-        flat.dedup_by(|(term, c), (kept, sum)| {
-            let same = term == kept;
-            if same {
-                *sum = sum.add(*c);
+        let mut flat = Terms::from_slice(terms);
+        loop {
+            let mut next = Terms::new();
+            for (term, coefficient) in flat {
+                self.push_term(&mut next, &mut constant, term, coefficient);
             }
-            same
-        });
+            next.sort_by_key(|(term, _)| *term);
+            next.dedup_by(|(term, c), (kept, sum)| {
+                let same = term == kept;
+                if same {
+                    *sum = sum.add(*c);
+                }
+                same
+            });
+            flat = next;
+            // Collecting can leave a sum with coefficient 1: 2·(a + b) − (a + b).
+            if !flat.iter().any(|(term, c)| self.merges_into_sum(*term, *c)) {
+                break;
+            }
+        }
         flat.retain(|(term, c)| !(c.is_zero() && self.facts(*term).finite));
         if !constant.is_finite() || flat.iter().any(|(_, c)| !c.is_finite()) {
             return self.make_number("+", Number::float(f64::INFINITY));
@@ -45,15 +53,24 @@ impl Arena {
             return;
         }
         let (term, c) = self.split_coefficient(term, c);
-        if (c.is_one() || c.is_minus_one())
+        if self.merges_into_sum(term, c)
             && let Node::Add { constant: inner, terms } = self.node(term)
-            && self.flattens(term, terms.len())
         {
             *constant = constant.add(self.number(*inner).mul(c));
             flat.extend(terms.iter().map(|(t, k)| (*t, self.number(*k).mul(c))));
             return;
         }
         flat.push((term, c));
+    }
+
+    /// Whether `c · term` is written term by term.
+    fn merges_into_sum(&self, term: Id, c: Number) -> bool {
+        match self.node(term) {
+            Node::Add { terms, .. } => {
+                (c.is_one() || c.is_minus_one()) && self.flattens(term, terms.len())
+            }
+            _ => false,
+        }
     }
 
     /// `c · term` with the constant factor of `term` moved into `c`.

@@ -24,12 +24,19 @@ impl Arena {
         if let Some(bad) = self.refuse("*", false, &operands) {
             return bad;
         }
-        let mut product = Product { coefficient, divisor: Number::ONE, factors: Factors::new() };
-        for (base, exponent) in factors {
-            self.push_factor(&mut product, *base, *exponent);
+        let mut product =
+            Product { coefficient, divisor: Number::ONE, factors: Factors::from_slice(factors) };
+        loop {
+            for (base, exponent) in std::mem::take(&mut product.factors) {
+                self.push_factor(&mut product, base, exponent);
+            }
+            self.merge_equal_bases(&mut product.factors);
+            // Collecting can leave a product with exponent 1: sqrt(a·b)·sqrt(a·b).
+            if !product.factors.iter().any(|(base, e)| self.merges_into_product(*base, *e)) {
+                break;
+            }
         }
         let Product { mut coefficient, divisor, mut factors } = product;
-        self.merge_equal_bases(&mut factors);
         let keep_divisor = coefficient.is_one() || coefficient.is_minus_one();
         if !divisor.is_one() {
             if keep_divisor && !factors.is_empty() {
@@ -80,8 +87,7 @@ impl Arena {
             return;
         }
         if let Node::Mul { coefficient, factors } = self.shape(base)
-            && self.flattens(base, factors.len())
-            && self.distributes(coefficient, &factors, exponent)
+            && self.merges_into_product(base, exponent)
             && fold_constant(product, coefficient, exponent)
         {
             for (inner, e) in factors {
@@ -94,6 +100,17 @@ impl Arena {
             return;
         }
         product.factors.push((base, exponent));
+    }
+
+    /// Whether `base ^ exponent` is written factor by factor.
+    fn merges_into_product(&self, base: Id, exponent: Number) -> bool {
+        match self.shape(base) {
+            Node::Mul { coefficient, factors } => {
+                self.flattens(base, factors.len())
+                    && self.distributes(coefficient, &factors, exponent)
+            }
+            _ => false,
+        }
     }
 
     /// Whether `(c · Π b^x)^e` is `c^e · Π b^(x·e)` wherever the former is defined, and as defined.
@@ -150,7 +167,7 @@ impl Arena {
             return bad;
         }
         if let Some(exponent) = self.constant(b) {
-            return self.mul(Number::ONE, &[(a, exponent)]);
+            return self.mul(Number::ONE, &[(a, exponent.as_exponent())]);
         }
         match self.constant(a) {
             Some(base) if base.is_one() && self.facts(b).finite => a,

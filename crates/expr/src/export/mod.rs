@@ -1,3 +1,10 @@
 //! Exports of expressions.
 
+mod json;
+mod latex;
+mod listing;
+mod python;
+mod sympy;
 mod text;
+
+pub(crate) use json::{read_expression, read_module};

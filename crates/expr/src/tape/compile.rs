@@ -3,7 +3,7 @@
 //! Nodes are emitted by ascending id, children first. A node goes to the innermost loop whose index
 //! it depends on, so everything that does not change in a loop is computed before it.
 
-use sglsim_units::{HashMap, Nearest};
+use sglsim_units::{HashMap, HashSet, Nearest};
 
 use super::{Code, Instruction, Loop, MAX_NESTING, Op};
 use crate::ExprError;
@@ -23,6 +23,8 @@ enum Place {
 struct Compiler<'a> {
     arena: &'a Arena,
     places: HashMap<Id, Place>,
+    /// Products that are computed together with their coefficient in the one sum that uses them.
+    fused: HashSet<Id>,
     constants: Vec<f64>,
     constant_places: HashMap<u64, Place>,
     instructions: Vec<(Op, [Place; 3])>,
@@ -42,15 +44,13 @@ pub(super) fn empty(inputs: &[&str]) -> Code {
 }
 
 pub(super) fn compile(arena: &Arena, outputs: &[Id], inputs: &[&str]) -> Result<Code, ExprError> {
-    if let Some(error) = outputs.iter().find_map(|id| arena.error(*id)) {
-        return Err(error.clone());
-    }
-    if let Some(index) = outputs.iter().find_map(|id| arena.free(arena.facts(*id).free).first()) {
-        return Err(ExprError::FreeIndex { index: arena.indices[*index as usize].clone() });
+    for id in outputs {
+        arena.check_closed(*id)?;
     }
     let mut compiler = Compiler {
         arena,
         places: HashMap::default(),
+        fused: HashSet::default(),
         constants: Vec::new(),
         constant_places: HashMap::default(),
         instructions: Vec::new(),
@@ -58,6 +58,7 @@ pub(super) fn compile(arena: &Arena, outputs: &[Id], inputs: &[&str]) -> Result<
     };
     let all = arena.reachable(outputs);
     compiler.place_inputs(&all, inputs)?;
+    compiler.choose_fused(&all, outputs);
     let top: Vec<Id> =
         all.into_iter().filter(|id| arena.facts(*id).free == FreeSet::EMPTY).collect();
     compiler.block(&top, &mut Vec::new())?;
@@ -88,10 +89,32 @@ impl Compiler<'_> {
         Err(ExprError::Unbound { missing, bound, hint })
     }
 
+    /// `c / x` in a sum is one division and not a reciprocal times `c`; so is `p · x / q`.
+    fn choose_fused(&mut self, nodes: &[Id], outputs: &[Id]) {
+        let arena = self.arena;
+        let mut uses: HashMap<Id, usize> = HashMap::default();
+        outputs.iter().for_each(|id| *uses.entry(*id).or_default() += 1);
+        for id in nodes {
+            arena.node(*id).for_each_child(|child| *uses.entry(child).or_default() += 1);
+        }
+        for id in nodes {
+            let Node::Add { terms, .. } = arena.shape(*id) else { continue };
+            for (term, c) in terms {
+                let Node::Mul { coefficient, factors } = arena.shape(term) else { continue };
+                let divides = factors.iter().all(|(_, e)| e.is_negative()) || fraction(c).1 != 1.0;
+                let scales = !(c.is_one() || c.is_minus_one());
+                let here = arena.facts(term).free == arena.facts(*id).free;
+                if divides && scales && here && coefficient.is_one() && uses[&term] == 1 {
+                    self.fused.insert(term);
+                }
+            }
+        }
+    }
+
     /// Emits nodes that depend on no index but the active ones.
     fn block(&mut self, nodes: &[Id], active: &mut Vec<u32>) -> Result<(), ExprError> {
         for id in nodes {
-            if self.places.contains_key(id) {
+            if self.places.contains_key(id) || self.fused.contains(id) {
                 continue;
             }
             let place = match self.arena.shape(*id) {
@@ -177,7 +200,7 @@ impl Compiler<'_> {
     /// `p` and then divides by `q`: a product with its reciprocal would round differently.
     fn add(&mut self, constant: Number, terms: &[(Id, Number)]) -> Place {
         let mut terms: Vec<(Place, Number)> =
-            terms.iter().map(|(term, c)| (self.places[term], *c)).collect();
+            terms.iter().map(|(term, c)| self.term(*term, *c)).collect();
         let mut sum = (!constant.is_zero()).then(|| self.constant(constant.to_f64()));
         if sum.is_none()
             && let Some(start) = terms.iter().position(|(_, c)| c.is_one())
@@ -199,6 +222,16 @@ impl Compiler<'_> {
             });
         }
         sum.unwrap_or_else(|| self.constant(0.0))
+    }
+
+    /// A term and the coefficient that is still to be applied.
+    fn term(&mut self, term: Id, c: Number) -> (Place, Number) {
+        match self.arena.shape(term) {
+            Node::Mul { factors, .. } if self.fused.contains(&term) => {
+                (self.mul(c, &factors), Number::ONE)
+            }
+            _ => (self.places[&term], c),
+        }
     }
 
     fn scaled(&mut self, x: Place, c: Number) -> Place {

@@ -1,16 +1,18 @@
 //! Every error, with its data.
 
-use sglsim_expr::{Context, ExprError, Sort, Symbol, Values, exp, ln, max, sqrt, sum};
+use sglsim_expr::{Context, ExprError, Sort, Symbol, Values, exp, ln, max, max_of, sqrt, sum};
 
 #[test]
 fn invalid_operands_are_reported_where_they_are_used() {
     let cx = Context::new();
     let x = cx.symbol(Symbol::real("x")).unwrap();
-    let e = max(&x + f64::NAN, 3) * 0;
+    let e = max(&x + f64::NAN, 3) * 2;
     let Err(ExprError::NotFinite { value, .. }) = e.check() else { panic!("{e}") };
     assert!(value.is_nan());
-    assert_eq!(e.check(), e.evaluate(&Values::new()).map(|_| ()));
-    assert_eq!(e.check(), e.compile(&[]).map(|_| ()));
+    let refused =
+        |result: Result<(), ExprError>| matches!(result, Err(ExprError::NotFinite { .. }));
+    assert!(refused(e.evaluate(&Values::new()).map(|_| ())));
+    assert!(refused(e.compile(&[]).map(|_| ())));
 
     let e = &x + x.le(1);
     assert_eq!(
@@ -22,7 +24,7 @@ fn invalid_operands_are_reported_where_they_are_used() {
             operand: "x <= 1".to_owned(),
         })
     );
-    assert!(matches!((&x).and(&x).check(), Err(ExprError::WrongSort { .. })));
+    assert!(matches!(x.and(&x).check(), Err(ExprError::WrongSort { .. })));
     assert!(matches!((&x * 1e300 * 1e300).check(), Err(ExprError::NotFinite { .. })));
     assert!(cx.try_constant(f64::INFINITY).is_err());
 }
@@ -102,10 +104,10 @@ fn sums_are_checked() {
 fn nesting_of_sums_is_limited() {
     let cx = Context::new();
     let n = cx.symbol(Symbol::int("n")).unwrap();
-    let mut body = n.clone();
-    for _ in 0..70 {
-        let i = cx.index("i");
-        body = sum(&i, 1, &n, max(&body, &i));
+    let indices: Vec<_> = (0..70).map(|k| cx.index(&format!("i{k}"))).collect();
+    let mut body = max_of(&indices);
+    for i in &indices {
+        body = sum(i, 1, &n, body);
     }
     assert!(matches!(body.compile(&["n"]), Err(ExprError::NestedSums { limit: 64, .. })));
 }

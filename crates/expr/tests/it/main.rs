@@ -1,7 +1,13 @@
 //! Integration tests of `sglsim-expr`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
+#![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
 mod build;
 mod depth;
 mod errors;
 mod evaluate;
+mod export;
+mod random;
+mod server;
 mod sums;
+mod sympy;

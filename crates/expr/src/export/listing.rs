@@ -1,0 +1,78 @@
+//! Which parts of a formula an export names.
+//!
+//! Sharing is everything: a formula of 400 nodes is 20 000 nodes as a tree. So every export is a
+//! list of definitions, and what is used twice, named by the author or too large is one of them.
+
+use sglsim_units::{HashMap, HashSet};
+
+use crate::arena::Arena;
+use crate::node::{Id, Node};
+
+/// How often each node is used by others, and which ones are compared in a guard.
+pub(crate) struct Uses {
+    count: HashMap<Id, usize>,
+    compared: HashSet<Id>,
+}
+
+impl Uses {
+    pub(crate) fn of(arena: &Arena, roots: &[Id]) -> Uses {
+        let mut uses = Uses { count: HashMap::default(), compared: HashSet::default() };
+        for id in roots {
+            *uses.count.entry(*id).or_default() += 1;
+        }
+        for id in arena.reachable(roots) {
+            let node = arena.node(id);
+            node.for_each_child(|child| *uses.count.entry(child).or_default() += 1);
+            if let Node::Le(a, b) | Node::Lt(a, b) | Node::Eq(a, b) = node {
+                uses.compared.extend([*a, *b]);
+            }
+        }
+        uses
+    }
+
+    pub(crate) fn shared(&self, id: Id) -> bool {
+        self.count.get(&id).is_some_and(|count| *count > 1)
+    }
+
+    pub(crate) fn compared(&self, id: Id) -> bool {
+        self.compared.contains(&id)
+    }
+}
+
+/// Whether a node is its own name.
+pub(crate) fn is_atom<N>(node: &Node<N>) -> bool {
+    matches!(
+        node,
+        Node::Number(_) | Node::Bool(_) | Node::Symbol(_) | Node::Index(_) | Node::Invalid(_)
+    )
+}
+
+/// Names that are taken, so that every new one is different.
+#[derive(Default)]
+pub(crate) struct Names(HashSet<String>);
+
+impl Names {
+    pub(crate) fn reserving(words: &[&str]) -> Names {
+        Names(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// `wanted` as an identifier, changed by `_` or a number where it is taken.
+    pub(crate) fn claim(&mut self, wanted: &str) -> String {
+        let mut name: String =
+            wanted.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect();
+        if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            name.insert(0, '_');
+        }
+        if self.0.contains(&name) {
+            let base = name.clone();
+            name.push('_');
+            let mut number = 2;
+            while self.0.contains(&name) {
+                name = format!("{base}_{number}");
+                number += 1;
+            }
+        }
+        self.0.insert(name.clone());
+        name
+    }
+}

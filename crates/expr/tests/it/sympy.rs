@@ -1,0 +1,202 @@
+//! The SymPy export, run by SymPy: needs an interpreter in `SGLSIM_PYTHON`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use sglsim_expr::{Constraint, Context, Module, Symbol, Values, ceil, max, piecewise, sum};
+
+use crate::{random, server};
+
+/// Runs a Python program on a JSON document and returns what it printed, or `None` without SymPy.
+fn python(program: &str, input: &Value) -> Option<Value> {
+    let Some(interpreter) = std::env::var_os("SGLSIM_PYTHON") else {
+        println!("skipped: SGLSIM_PYTHON is not set");
+        return None;
+    };
+    let name = format!("input-{}-{}.json", std::process::id(), program.len());
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, input.to_string()).unwrap();
+    let out = Command::new(interpreter).arg("-c").arg(program).arg(&path).output().unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Some(serde_json::from_slice(&out.stdout).unwrap())
+}
+
+/// Loads modules and evaluates each at its points.
+const EVALUATE: &str = r#"
+import json, sys, time, sympy
+cases = json.load(open(sys.argv[1]))
+out = []
+for case in cases:
+    module = {}
+    start = time.process_time()
+    exec(compile(case["source"], "module", "exec"), module)
+    seconds = time.process_time() - start
+    values, violated = [], []
+    for point in case["points"]:
+        point = {k: int(v) if float(v).is_integer() else v for k, v in point.items()}
+        try:
+            values.append(module["evaluate"](point))
+        except ArithmeticError:
+            values.append(None)
+        violated.append(module["violated"](point) if module["constraints"] else [])
+    out.append({"values": values, "violated": violated, "seconds": seconds})
+print(json.dumps(out))
+"#;
+
+fn close(got: f64, want: f64) -> bool {
+    (got - want).abs() <= 1e-12 * want.abs().max(1e-3)
+}
+
+#[test]
+fn random_expressions_agree_with_sympy() {
+    let mut runner = TestRunner::deterministic();
+    let mut cases = Vec::new();
+    let mut wanted = Vec::new();
+    while cases.len() < 80 {
+        let script = random::script(24).new_tree(&mut runner).unwrap().current();
+        let symbols = random::Symbols::new();
+        let expr = random::build(&symbols, &script);
+        let mut points = Vec::new();
+        let mut values = Vec::new();
+        for _ in 0..8 {
+            let point = random::point().new_tree(&mut runner).unwrap().current();
+            if let Ok(value) = expr.evaluate(&point)
+                && value.abs() < 1e12
+            {
+                let used = expr.free_symbols();
+                let used = used.iter().map(|s| (s.name.clone(), point.get(&s.name).unwrap()));
+                points.push(json!(used.collect::<Values>()));
+                values.push(value);
+            }
+        }
+        if !points.is_empty() {
+            cases.push(json!({"source": expr.to_sympy().unwrap(), "points": points}));
+            wanted.push((expr, values));
+        }
+    }
+    let Some(answers) = python(EVALUATE, &json!(cases)) else { return };
+    let total = wanted.iter().map(|(_, values)| values.len()).sum::<usize>();
+    let mut compared = 0;
+    for ((expr, values), answer) in wanted.iter().zip(answers.as_array().unwrap()) {
+        for (want, got) in values.iter().zip(answer["values"].as_array().unwrap()) {
+            // Python raises where a named part is undefined, even if it is not chosen.
+            let Some(got) = got.as_f64() else { continue };
+            assert!(close(got, *want), "{expr}\n{got} instead of {want}");
+            compared += 1;
+        }
+    }
+    println!("compared {compared} of {total} values");
+    assert!(compared > 300 && total - compared <= total / 50);
+}
+
+#[test]
+fn a_server_agrees_with_sympy() {
+    let server = server::build();
+    let module = &server.module;
+    let source = module.to_sympy().unwrap();
+    let points: Vec<Value> = server::POINTS.iter().map(|p| json!(server::values(p))).collect();
+    let Some(answer) = python(EVALUATE, &json!([{"source": source, "points": points}])) else {
+        return;
+    };
+    let answer = &answer[0];
+    for (at, point) in server::POINTS.iter().enumerate() {
+        let want = server::reference(point);
+        let got = answer["values"][at].as_f64().unwrap();
+        assert!(close(got, want.throughput), "{point:?}: {got} instead of {}", want.throughput);
+        let violated = module.violated(&server::values(point)).unwrap();
+        assert_eq!(answer["violated"][at], json!(violated));
+    }
+    let seconds = answer["seconds"].as_f64().unwrap();
+    println!("{} nodes: import {seconds} s", module.objective.size());
+    assert!(seconds < 2.0, "import took {seconds} s");
+}
+
+#[test]
+fn awkward_names_and_numbers_survive() {
+    let cx = Context::new();
+    let names = [
+        "lambda", "N", "E", "I", "S", "O", "Q", "beta", "gamma", "max", "values", "pi", "a.b",
+        "a-b",
+    ];
+    let symbols: Vec<_> = names
+        .iter()
+        .map(|name| {
+            cx.symbol(Symbol::int(*name).at_least(1.0).doc("a \"quoted\"\nline \\")).unwrap()
+        })
+        .collect();
+    let total: sglsim_expr::Expr = symbols.iter().map(|s| max(s, 2) * s).sum();
+    let total = total.named("lambda", "1", "");
+    // A division under a ceiling, and floats that need 17 digits.
+    let e = ceil(&symbols[0] / 4300) + 0.1 * total + cx.constant(0.2 + 0.1);
+    let module = Module::new("awkward \"name\"", "objective", e)
+        .variable(&symbols[0])
+        .values(&names.iter().map(|name| (*name, 3.0)).collect());
+    let points: Vec<Value> =
+        [1, 4300, 43 * 4300, 4301].iter().map(|v| json!({"lambda": v})).collect();
+    let input = json!([{"source": module.to_sympy().unwrap(), "points": points}]);
+    let Some(answer) = python(EVALUATE, &input) else { return };
+    for (point, got) in points.iter().zip(answer[0]["values"].as_array().unwrap()) {
+        let at = Values::from([("lambda", point["lambda"].as_f64().unwrap())]);
+        assert_eq!(got.as_f64().unwrap(), module.evaluate(&at).unwrap());
+    }
+}
+
+#[test]
+fn the_module_has_the_promised_shape() {
+    let cx = Context::new();
+    let n = cx.symbol(Symbol::int("n").at_least(1.0).unit("token").doc("length")).unwrap();
+    let x = cx.symbol(Symbol::real("x").positive().unit("s")).unwrap();
+    let i = cx.index("i");
+    let part = sum(&i, 1, &n, max(&i * &x, 2)).named("loop", "s", "a loop");
+    let e = piecewise([(part.le(10), &part * &x)], 3);
+    let module = Module::new("shape", "y", e)
+        .variable(&n)
+        .constraint(Constraint::new("short", n.le(5), "not long"))
+        .values(&Values::from([("n", 4.0), ("x", 0.5)]));
+    let program = r#"
+import json, sys, sympy
+module = {}
+exec(json.load(open(sys.argv[1])), module)
+out = {
+    "variables": {k: str(v) for k, v in module["variables"].items()},
+    "parameters": list(module["parameters"]),
+    "defs": [str(symbol) for symbol, _ in module["defs"]],
+    "objective": str(module["objective"]),
+    "constraints": [str(c) for c in module["constraints"]],
+    "guarded": type(module["guarded"]).__name__,
+    "values": module["values"],
+    "units": module["units"],
+    "value": module["evaluate"](),
+    "violated": module["violated"]({"n": 6}),
+    "free": sorted(map(str, module["objective"].subs(module["defs"][::-1]).free_symbols)),
+}
+try:
+    module["evaluate"]({"nn": 2})
+except KeyError as error:
+    out["error"] = error.args[0]
+print(json.dumps(out))
+"#;
+    let Some(answer) = python(program, &json!(module.to_sympy().unwrap())) else { return };
+    assert_eq!(
+        answer,
+        json!({
+            "variables": {"n": "n"},
+            "parameters": ["x"],
+            "defs": ["loop"],
+            "objective": "Piecewise((loop*x, loop <= 10), (3, True))",
+            "constraints": ["n <= 5"],
+            "guarded": "Piecewise",
+            "values": {"n": 4, "x": 0.5},
+            "units": {"n": "token", "x": "s", "loop": "s"},
+            "value": 4.0,
+            "violated": ["short"],
+            "free": ["n", "x"],
+            "error": "'nn' is not a symbol of this module; did you mean 'n'?",
+        })
+    );
+}
