@@ -115,18 +115,19 @@ fn count<E: Element>(elements: &[E]) -> u64 {
 /// A position in a key: what caches and routers walk along their trees with.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a, E: Element> {
-    /// What is left of the element at the position; `None` at the end.
-    current: Option<E>,
+    /// Starts with the element at the position, which has tokens, unless none are left.
     head: &'a [E],
     tail: &'a [E],
-    /// Tokens left, those of `current` included.
+    /// Tokens of that element that lie behind.
+    offset: u32,
+    /// Tokens that lie ahead.
     left: u64,
 }
 
 impl<'a, E: Element> Cursor<'a, E> {
     fn new(head: &'a [E], tail: &'a [E], tokens: u64) -> Self {
-        let mut cursor = Self { current: None, head, tail, left: tokens };
-        cursor.load();
+        let mut cursor = Self { head, tail, offset: 0, left: tokens };
+        cursor.settle();
         cursor
     }
 
@@ -145,23 +146,27 @@ impl<'a, E: Element> Cursor<'a, E> {
     /// The rest of the element at the position, if any token is left.
     #[must_use]
     pub fn peek(&self) -> Option<E> {
-        self.current
+        if self.left == 0 {
+            return None;
+        }
+        let first = *self.head.first()?;
+        let rest = if self.offset > 0 { first.split(self.offset).1 } else { first };
+        match u32::try_from(self.left) {
+            Ok(left) if left < rest.tokens() => Some(rest.split(left).0),
+            _ => Some(rest),
+        }
     }
 
     /// Takes at most `most` tokens of the element at the position.
     pub fn take(&mut self, most: u64) -> Option<E> {
-        let element = self.current?;
-        let tokens = element.tokens();
+        let element = self.peek()?;
         match u32::try_from(most) {
-            Ok(most) if most < tokens => {
-                let (front, rest) = element.split(most);
-                self.left -= u64::from(most);
-                self.current = Some(rest);
-                (most > 0).then_some(front)
+            Ok(most) if most < element.tokens() => {
+                self.advance(most);
+                (most > 0).then(|| element.split(most).0)
             }
             _ => {
-                self.left -= u64::from(tokens);
-                self.load();
+                self.advance(element.tokens());
                 Some(element)
             }
         }
@@ -178,21 +183,21 @@ impl<'a, E: Element> Cursor<'a, E> {
     }
 
     /// Goes forward along with `other` as long as their tokens are equal, and says how far \[token\].
-    pub fn common_prefix(&mut self, other: &mut Self) -> u64 {
+    pub fn common_prefix(&mut self, other: &mut Cursor<'_, E>) -> u64 {
         let mut total = 0;
-        while let (Some(ours), Some(theirs)) = (self.current, other.current) {
-            let common = u64::from(ours.common_prefix(&theirs));
-            if common == 0 {
-                break;
+        loop {
+            if self.offset == 0 && other.offset == 0 {
+                total += self.skip_equal(other);
             }
-            self.take(common);
-            other.take(common);
-            total += common;
-            if common < u64::from(ours.tokens().min(theirs.tokens())) {
-                break;
+            let (Some(ours), Some(theirs)) = (self.peek(), other.peek()) else { return total };
+            let common = ours.common_prefix(&theirs);
+            self.advance(common);
+            other.advance(common);
+            total += u64::from(common);
+            if common < ours.tokens().min(theirs.tokens()) {
+                return total;
             }
         }
-        total
     }
 
     /// Takes `tokens` tokens as a list without two elements that could be one.
@@ -227,25 +232,49 @@ impl<'a, E: Element> Cursor<'a, E> {
         hasher.finish()
     }
 
-    /// Puts the next element that has tokens at the position, cut to what is left.
-    fn load(&mut self) {
-        self.current = None;
-        while self.left > 0 {
-            let list = if self.head.is_empty() { &mut self.tail } else { &mut self.head };
-            let Some((first, rest)) = list.split_first() else { break };
-            *list = rest;
-            let tokens = first.tokens();
-            if tokens == 0 {
-                continue;
+    /// Skips whole elements that are equal, which most are.
+    fn skip_equal(&mut self, other: &mut Cursor<'_, E>) -> u64 {
+        let limit = self.left.min(other.left);
+        let (mut elements, mut tokens) = (0, 0);
+        for (ours, theirs) in self.head.iter().zip(other.head) {
+            let next = tokens + u64::from(ours.tokens());
+            if ours != theirs || next > limit {
+                break;
             }
-            let fits = u32::try_from(self.left).is_ok_and(|left| left < tokens);
-            self.current = Some(if fits {
-                #[expect(clippy::cast_possible_truncation, reason = "just compared")]
-                first.split(self.left as u32).0
-            } else {
-                *first
-            });
-            break;
+            tokens = next;
+            elements += 1;
+        }
+        self.skip_elements(elements, tokens);
+        other.skip_elements(elements, tokens);
+        tokens
+    }
+
+    fn skip_elements(&mut self, elements: usize, tokens: u64) {
+        self.head = &self.head[elements..];
+        self.left -= tokens;
+        self.settle();
+    }
+
+    /// Goes `tokens` forward inside the element at the position.
+    fn advance(&mut self, tokens: u32) {
+        self.offset += tokens;
+        self.left -= u64::from(tokens);
+        if self.head.first().is_some_and(|first| first.tokens() == self.offset) {
+            self.head = &self.head[1..];
+            self.offset = 0;
+            self.settle();
+        }
+    }
+
+    /// Makes `head` start with an element that has tokens.
+    fn settle(&mut self) {
+        loop {
+            match self.head.first() {
+                Some(first) if first.tokens() > 0 => return,
+                Some(_) => self.head = &self.head[1..],
+                None if self.tail.is_empty() => return,
+                None => self.head = std::mem::take(&mut self.tail),
+            }
         }
     }
 }

@@ -120,41 +120,49 @@ impl<E: Element> RadixCache<E> {
     pub fn peek(&self, key: Key<'_, E>) -> u64 {
         let mut cursor = key.whole_pages(self.page_size).cursor();
         let (mut at, mut matched) = (ROOT, 0);
-        while let Some((child, common)) = self.child(at, cursor, key.namespace()) {
+        while let Some((child, common)) = self.child(at, &mut cursor, key.namespace()) {
             matched += common;
             if common < self.nodes[child].tokens {
                 break;
             }
-            cursor.skip(common);
             at = child;
         }
         matched
     }
 
-    /// The child of `at` that shares at least a page with `cursor`, and how much it shares.
-    fn child(&self, at: u32, cursor: Cursor<'_, E>, namespace: u32) -> Option<(u32, u64)> {
+    /// The child of `at` that shares at least a page with `cursor`, and how much it shares;
+    /// `cursor` goes as far.
+    fn child(&self, at: u32, cursor: &mut Cursor<'_, E>, namespace: u32) -> Option<(u32, u64)> {
         let page = u64::from(self.page_size.get());
         if cursor.left() < page {
             return None;
         }
         let hash = cursor.hash_of_next(page, seed(at, namespace));
-        let mut common = 0;
+        let (mut shared, mut behind) = (0, *cursor);
         let found = self.children.find(hash, |&child| {
             let node = &self.nodes[child];
             if node.hash != hash || node.parent != at || node.namespace != namespace {
                 return false;
             }
-            let shared = Cursor::over(&node.run).common_prefix(&mut cursor.clone());
-            common = self.page_size.floor(shared);
-            common > 0
+            behind = *cursor;
+            shared = Cursor::over(&node.run).common_prefix(&mut behind);
+            shared >= page
         });
-        found.map(|&child| (child, common))
+        let common = self.page_size.floor(shared);
+        if let Some(&child) = found {
+            if common == shared {
+                *cursor = behind;
+            } else {
+                cursor.skip(common);
+            }
+            return Some((child, common));
+        }
+        None
     }
 
     /// One step down: the child that `cursor` goes on with, split if it goes only partly along.
     fn descend(&mut self, at: u32, cursor: &mut Cursor<'_, E>, namespace: u32) -> Option<u32> {
-        let (child, common) = self.child(at, *cursor, namespace)?;
-        cursor.skip(common);
+        let (child, common) = self.child(at, cursor, namespace)?;
         Some(if common < self.nodes[child].tokens { self.split(child, common) } else { child })
     }
 
