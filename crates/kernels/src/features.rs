@@ -1,8 +1,13 @@
 //! The feature vector of a step: all that its cost depends on.
 
-/// Declares [`StepFeatures`] and [`StepFeatures::NAMES`] from one list, so that they cannot disagree.
+use sglsim_expr::{Expr, Symbol};
+
+use crate::KernelError;
+use crate::scope::Scope;
+
+/// Declares the values, their names and their symbols from one list, so that they cannot disagree.
 macro_rules! features {
-    ($($name:ident [$unit:literal] $doc:literal;)+) => {
+    ($($name:ident: $kind:ident [$unit:literal] $doc:literal;)+) => {
         /// What the cost of one step depends on: maxima over the attention ranks of a worker, and
         /// for `sum_…` the sum over them.
         ///
@@ -36,23 +41,42 @@ macro_rules! features {
                 [$(self.$name),+]
             }
         }
+
+        /// The features as symbols, as the laws of a step see them.
+        #[derive(Clone, Debug)]
+        pub struct Features {
+            $(#[doc = concat!($doc, " \\[", $unit, "\\].")] pub $name: Expr,)+
+        }
+
+        impl Features {
+            pub(crate) fn declare(scope: &mut Scope<'_>) -> Result<Self, KernelError> {
+                Ok(Self {
+                    $($name: scope.input(
+                        features!(@$kind stringify!($name)).unit($unit).doc($doc),
+                    )?,)+
+                })
+            }
+        }
     };
+    (@count $name:expr) => { Symbol::int($name).non_negative() };
+    (@real $name:expr) => { Symbol::real($name).non_negative() };
+    (@flag $name:expr) => { Symbol::int($name).at_least(0.0).at_most(1.0) };
 }
 
 features! {
-    extend_tokens["token"] "New tokens of the sequences that extend";
-    extend_pairs["token^2"] "Query-key pairs of the extend part, Σ new·(prefix + (new+1)/2)";
-    extend_prefix["token"] "Cached tokens that the extend part reads, Σ prefix";
-    extend_seqs["1"] "Sequences that extend";
-    decode_seqs["1"] "Sequences that decode";
-    decode_padded["1"] "Decoding sequences after padding to a captured CUDA graph";
-    decode_context["token"] "Σ context length of the decoding sequences";
-    query_tokens["token"] "Query tokens per decoding sequence: 1, or the verified draft tokens";
-    logit_rows["1"] "Rows that reach the LM head";
-    tokens["token"] "Rows through the GEMMs of one rank, extended and padded decode tokens together";
-    eager["1"] "1 if kernels are launched one by one, 0 if a CUDA graph is replayed";
-    sum_tokens["token"] "Rows through the GEMMs, summed over the attention ranks";
-    sum_logit_rows["1"] "Rows that reach the LM head, summed over the attention ranks";
+    extend_tokens: count["token"] "New tokens of the sequences that extend";
+    extend_pairs: real["token^2"] "Query-key pairs of the extend part, Σ new·(prefix + (new+1)/2)";
+    extend_prefix: count["token"] "Cached tokens that the extend part reads, Σ prefix";
+    extend_seqs: count["1"] "Sequences that extend";
+    decode_seqs: count["1"] "Sequences that decode";
+    decode_padded: count["1"] "Decoding sequences after padding to a captured CUDA graph";
+    decode_context: count["token"] "Σ context length of the decoding sequences";
+    query_tokens: count["token"] "Query tokens per decoding sequence: 1, or the verified draft tokens";
+    logit_rows: count["1"] "Rows that reach the LM head";
+    tokens: count["token"] "Rows through the GEMMs of one rank, extended and padded decode tokens together";
+    eager: flag["1"] "1 if kernels are launched one by one, 0 if a CUDA graph is replayed";
+    sum_tokens: count["token"] "Rows through the GEMMs, summed over the attention ranks";
+    sum_logit_rows: count["1"] "Rows that reach the LM head, summed over the attention ranks";
 }
 
 /// The batch of one attention rank in one step, as its scheduler sees it.

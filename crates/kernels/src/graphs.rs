@@ -1,4 +1,6 @@
-//! Captured CUDA graphs: which batch sizes there are.
+//! Captured CUDA graphs: which batch sizes there are, and which one a batch is padded to.
+
+use sglsim_expr::{Expr, ceil_div, min, piecewise};
 
 /// Batch sizes for which SGLang captures a decode graph, ascending.
 ///
@@ -24,6 +26,39 @@ pub fn cuda_graph_sizes(max_bs: u32) -> Vec<u32> {
         sizes.push(max_bs);
     }
     sizes
+}
+
+/// The batch size that `seqs` decoding sequences run with when graphs up to `max_bs` are captured:
+/// the smallest of [`cuda_graph_sizes`] that is large enough, or `seqs` itself, run eagerly, if none
+/// is.
+///
+/// # Source
+///
+/// SGLang 0.5.23, `model_executor/cuda_graph_runner.py` (bisection in the list of sizes).
+///
+/// ```
+/// use sglsim_expr::{Context, Symbol, Values};
+/// use sglsim_kernels::padded_batch;
+///
+/// let cx = Context::new();
+/// let seqs = cx.symbol(Symbol::int("seqs").non_negative())?;
+/// let padded = padded_batch(&seqs, &cx.constant(512));
+/// assert_eq!(padded.evaluate(&Values::from([("seqs", 257.0)]))?, 272.0);
+/// # Ok::<(), sglsim_expr::ExprError>(())
+/// ```
+#[must_use]
+pub fn padded_batch(seqs: &Expr, max_bs: &Expr) -> Expr {
+    let multiple = |of: u32| of * ceil_div(seqs, of);
+    let size = piecewise(
+        [
+            (seqs.le(2), seqs.clone()),
+            (seqs.le(16), multiple(4)),
+            (seqs.le(256), multiple(8)),
+            (seqs.le(512), multiple(16)),
+        ],
+        multiple(32),
+    );
+    piecewise([(seqs.le(max_bs), min(size, max_bs))], seqs)
 }
 
 #[cfg(test)]

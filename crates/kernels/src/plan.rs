@@ -1,11 +1,29 @@
 //! How a model is spread over the GPUs of one worker.
 
 use serde::{Deserialize, Serialize};
+use sglsim_model::{Attention, ModelShape};
+
+use crate::KernelError;
 
 /// Parallel sizes of one worker, under SGLang's names.
 ///
 /// `tp_size` is the number of GPUs of the worker; attention DP and expert parallelism re-use them,
 /// they do not add any (SGLang 0.5.23, `distributed/parallel_state.py`).
+///
+/// ```
+/// use sglsim_kernels::ParallelPlan;
+/// use sglsim_model::ModelShape;
+///
+/// let model = ModelShape::preset("Llama-3.1-70B")?;
+/// assert!(ParallelPlan::tensor(8).check(&model, 8).is_ok());
+/// let error = ParallelPlan::tensor(6).check(&model, 8).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "`tp_size` is 6, but num_attention_heads (64) must be a multiple of tp_size / dp_size; \
+///      allowed: 1, 2, 4, 8; nearest: 4"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParallelPlan {
@@ -18,11 +36,29 @@ pub struct ParallelPlan {
     pub ep_size: u32,
     /// Pipeline stages.
     pub pp_size: u32,
+    /// How tokens reach their experts.
+    pub moe_a2a_backend: MoeA2aBackend,
+}
+
+/// How tokens reach the experts of other ranks (`--moe-a2a-backend`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MoeA2aBackend {
+    /// Every rank sees every token; an all-reduce adds the experts' results.
+    #[default]
+    None,
+    /// DeepEP's dispatch and combine; forces `ep_size = tp_size`.
+    DeepEp,
 }
 
 impl Default for ParallelPlan {
     fn default() -> Self {
-        Self { tp_size: 1, dp_size: 1, ep_size: 1, pp_size: 1 }
+        Self {
+            tp_size: 1,
+            dp_size: 1,
+            ep_size: 1,
+            pp_size: 1,
+            moe_a2a_backend: MoeA2aBackend::None,
+        }
     }
 }
 
@@ -50,4 +86,111 @@ impl ParallelPlan {
     pub fn moe_tp_size(&self) -> u32 {
         self.tp_size / self.ep_size.max(1)
     }
+
+    /// Whether `model` can be spread this way over at most `gpus` GPUs.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `distributed/parallel_state.py`, `layers/dp_attention.py`,
+    /// `arg_groups/parallel_hook.py`, and the divisions in its parallel linear layers.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::ParallelSize`] for the first size that does not divide what it must, with the
+    /// sizes that would; [`KernelError::Unsupported`] for pipeline stages, and for DeepEP on a model
+    /// without experts.
+    pub fn check(&self, model: &ModelShape, gpus: u32) -> Result<(), KernelError> {
+        let Self { tp_size: tp, dp_size: dp, ep_size: ep, pp_size: pp, .. } = *self;
+        if pp != 1 {
+            return Err(KernelError::Unsupported {
+                field: "pp_size",
+                value: pp.to_string(),
+                reason: "pipeline stages are not simulated yet; allowed is 1".to_owned(),
+            });
+        }
+        let size = |field, value| Size { field, value, most: gpus.max(1) };
+        let tp_size = size("tp_size", tp);
+        tp_size.must(format!("the deployment has {gpus} GPUs"), |tp| tp <= gpus.max(1))?;
+        size("dp_size", dp)
+            .must(format!("tp_size ({tp}) must be a multiple of it"), |dp| tp % dp == 0)?;
+        size("ep_size", ep)
+            .must(format!("tp_size ({tp}) must be a multiple of it"), |ep| tp % ep == 0)?;
+
+        let heads = model.num_attention_heads;
+        tp_size.must(
+            format!("num_attention_heads ({heads}) must be a multiple of tp_size / dp_size"),
+            |tp| tp % dp == 0 && heads % (tp / dp) == 0,
+        )?;
+        if let Attention::Gqa(gqa) = &model.attention {
+            let kv = gqa.kv_heads;
+            tp_size.must(
+                format!(
+                    "num_key_value_heads ({kv}) must divide, or be divided by, tp_size / dp_size"
+                ),
+                |tp| tp % dp == 0 && (kv % (tp / dp) == 0 || (tp / dp) % kv == 0),
+            )?;
+        }
+        if model.dense_layers() > 0 {
+            let inner = model.intermediate_size;
+            tp_size
+                .must(format!("intermediate_size ({inner}) must be a multiple of it"), |tp| {
+                    inner % tp == 0
+                })?;
+        }
+        let Some(moe) = &model.moe else {
+            if self.moe_a2a_backend != MoeA2aBackend::None {
+                return Err(KernelError::Unsupported {
+                    field: "moe_a2a_backend",
+                    value: format!("{:?}", self.moe_a2a_backend),
+                    reason: format!("`{}` has no experts; allowed is None", model.name),
+                });
+            }
+            return size("ep_size", ep)
+                .must(format!("`{}` has no experts", model.name), |ep| ep == 1);
+        };
+        let experts = moe.num_experts;
+        size("ep_size", ep).must(
+            format!("tp_size ({tp}) and num_experts ({experts}) must be multiples of it"),
+            |ep| tp % ep == 0 && experts % ep == 0,
+        )?;
+        let inner = moe.moe_intermediate_size;
+        tp_size.must(
+            format!("moe_intermediate_size ({inner}) must be a multiple of tp_size / ep_size"),
+            |tp| tp % ep == 0 && inner % (tp / ep) == 0,
+        )?;
+        if self.moe_a2a_backend == MoeA2aBackend::DeepEp {
+            size("ep_size", ep)
+                .must(format!("DeepEp needs it equal to tp_size ({tp})"), |ep| ep == tp)?;
+        }
+        Ok(())
+    }
 }
+
+/// A parallel size under test.
+#[derive(Clone, Copy)]
+struct Size {
+    field: &'static str,
+    value: u32,
+    most: u32,
+}
+
+impl Size {
+    fn must(self, rule: String, holds: impl Fn(u32) -> bool) -> Result<(), KernelError> {
+        if self.value > 0 && holds(self.value) {
+            return Ok(());
+        }
+        let allowed: Vec<u32> = (1..=self.most).filter(|size| holds(*size)).collect();
+        let nearest = allowed.iter().copied().min_by_key(|size| size.abs_diff(self.value));
+        let rule = if self.value == 0 { "a size is at least 1".to_owned() } else { rule };
+        Err(KernelError::ParallelSize {
+            field: self.field,
+            value: self.value,
+            rule,
+            nearest: nearest.unwrap_or(1),
+            allowed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! The hardware as laws see it: symbols for the datasheet's figures and for θ.
+
+use sglsim_expr::{Expr, Symbol};
+use sglsim_hw::{Precision, Topology};
+
+use crate::KernelError;
+use crate::coefficients::{Coefficients, Theta};
+use crate::scope::Scope;
+
+/// One GPU and its links, as symbols.
+///
+/// Fields are expressions, so a law reads like its formula; their values of the scenario are kept
+/// by the [`StepLaw`](crate::StepLaw) that declared them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Hardware {
+    /// Achieved shares and latencies.
+    pub theta: Theta,
+    /// Peak bandwidth of the device memory \[B/s\].
+    pub hbm_bandwidth: Expr,
+    /// Streaming multiprocessors \[1\].
+    pub sm_count: Expr,
+    /// Bandwidth of a GPU's link to its node, in each direction \[B/s\].
+    pub scale_up_bandwidth: Expr,
+    /// Bandwidth of a GPU's link to other nodes, in each direction \[B/s\].
+    pub scale_out_bandwidth: Expr,
+    /// Latency of the link to other nodes \[s\].
+    pub scale_out_latency: Expr,
+    /// GPUs that share the fast link \[1\].
+    pub gpus_per_node: Expr,
+    peaks: Vec<(Precision, Expr)>,
+}
+
+impl Hardware {
+    pub(crate) fn declare(
+        scope: &mut Scope<'_>,
+        topology: &Topology,
+        coefficients: &Coefficients,
+    ) -> Result<Self, KernelError> {
+        coefficients.check()?;
+        let gpu = topology.gpu();
+        let mut rate = |name: &str, unit: &str, doc: &str, value: f64| {
+            scope.valued(Symbol::real(name).positive().unit(unit).doc(doc), value)
+        };
+        let hbm_bandwidth =
+            rate("hbm_bandwidth", "B/s", "peak device memory bandwidth", gpu.hbm_bandwidth.get())?;
+        let scale_up_bandwidth = rate(
+            "scale_up_bandwidth",
+            "B/s",
+            "bandwidth of a GPU's link inside its node, each direction",
+            topology.scale_up().bandwidth.get(),
+        )?;
+        let scale_out_bandwidth = rate(
+            "scale_out_bandwidth",
+            "B/s",
+            "bandwidth of a GPU's link to other nodes, each direction",
+            topology.scale_out().bandwidth.get(),
+        )?;
+        let peaks = [Precision::Bf16, Precision::Fp8, Precision::Int8, Precision::Fp4]
+            .into_iter()
+            .filter_map(|precision| Some((precision, gpu.peak.get(precision)?)))
+            .map(|(precision, peak)| {
+                let name = format!("peak_flops_{precision}");
+                Ok((precision, rate(&name, "FLOP/s", "dense peak matrix rate", peak.get())?))
+            })
+            .collect::<Result<Vec<_>, KernelError>>()?;
+        let scale_out_latency = scope.valued(
+            Symbol::real("scale_out_latency")
+                .non_negative()
+                .unit("s")
+                .doc("latency of the link between nodes"),
+            topology.scale_out().latency.get(),
+        )?;
+        let mut count = |name, doc, value| {
+            scope.valued(Symbol::int(name).positive().doc(doc), f64::from(value))
+        };
+        Ok(Self {
+            hbm_bandwidth,
+            scale_up_bandwidth,
+            scale_out_bandwidth,
+            scale_out_latency,
+            peaks,
+            sm_count: count("sm_count", "streaming multiprocessors", gpu.sm_count)?,
+            gpus_per_node: count(
+                "gpus_per_node",
+                "GPUs that share the fast link",
+                topology.gpus_per_node(),
+            )?,
+            theta: Theta::declare(scope, coefficients)?,
+        })
+    }
+
+    /// Whether the GPU multiplies in this format. The 16-bit formats count as one.
+    #[must_use]
+    pub fn supports(&self, precision: Precision) -> bool {
+        self.peaks.iter().any(|(known, _)| *known == precision) || precision == Precision::Fp16
+    }
+
+    /// Peak matrix rate \[FLOP/s\] in `precision`; the 16-bit rate where the GPU has no units for
+    /// it, because kernels then widen the operands first.
+    #[must_use]
+    pub fn peak_flops(&self, precision: Precision) -> &Expr {
+        let found = self.peaks.iter().find(|(known, _)| *known == precision);
+        &found.unwrap_or(&self.peaks[0]).1
+    }
+
+    /// Rate that a large dense GEMM reaches in `precision` \[FLOP/s\].
+    #[must_use]
+    pub fn gemm_flops(&self, precision: Precision) -> Expr {
+        let theta = &self.theta;
+        self.peak_flops(precision)
+            * self.by_width(
+                precision,
+                [&theta.gemm_efficiency, &theta.gemm_efficiency_8bit, &theta.gemm_efficiency_4bit],
+            )
+    }
+
+    /// Rate that the experts' grouped GEMM reaches in `precision` \[FLOP/s\].
+    #[must_use]
+    pub fn grouped_gemm_flops(&self, precision: Precision) -> Expr {
+        let theta = &self.theta;
+        self.peak_flops(precision)
+            * self.by_width(
+                precision,
+                [
+                    &theta.grouped_gemm_efficiency,
+                    &theta.grouped_gemm_efficiency_8bit,
+                    &theta.grouped_gemm_efficiency_4bit,
+                ],
+            )
+    }
+
+    fn by_width<'a>(&self, precision: Precision, [wide, eight, four]: [&'a Expr; 3]) -> &'a Expr {
+        match precision {
+            _ if !self.supports(precision) => wide,
+            Precision::Bf16 | Precision::Fp16 => wide,
+            Precision::Fp8 | Precision::Int8 => eight,
+            Precision::Fp4 => four,
+        }
+    }
+
+    /// Rate at which weights are read \[B/s\].
+    #[must_use]
+    pub fn weight_bandwidth(&self) -> Expr {
+        &self.hbm_bandwidth * &self.theta.hbm_efficiency
+    }
+
+    /// Rate at which element-wise kernels read and write \[B/s\].
+    #[must_use]
+    pub fn elementwise_bandwidth(&self) -> Expr {
+        &self.hbm_bandwidth * &self.theta.elementwise_efficiency
+    }
+
+    /// Rate of a GPU's link inside its node as collectives reach it \[B/s\].
+    #[must_use]
+    pub fn scale_up(&self) -> Expr {
+        &self.scale_up_bandwidth * &self.theta.link_efficiency
+    }
+}

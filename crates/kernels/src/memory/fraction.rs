@@ -1,0 +1,95 @@
+//! `mem_fraction_static` as SGLang derives it.
+
+use sglsim_expr::{Expr, Symbol, ceil_div, floor, max, min, piecewise};
+use sglsim_hw::Gpu;
+use sglsim_model::{Attention, ModelShape};
+
+use super::{DisaggregationMode, MemoryOptions, Settings};
+use crate::scope::Scope;
+use crate::{KernelError, Knobs, MoeA2aBackend, ParallelPlan};
+
+const MIB: f64 = 1_048_576.0;
+
+/// Bounds and steps of the token counts for which prefill graphs are captured: from the bound
+/// before, up to this one, in such steps (SGLang 0.5.23, `arg_groups/cuda_graph_hook.py`).
+const PREFILL_BUCKETS: [(u32, u32); 6] =
+    [(32, 4), (256, 16), (512, 32), (1024, 64), (4096, 256), (u32::MAX, 512)];
+
+/// Share of the memory for weights and KV cache \[1\].
+///
+/// # Formula
+///
+/// ```text
+/// reserved [MiB] = 512 + 1.5·max(chunk, 2048) + tp/8·1024
+///   + (not prefill workers)  2·bs + [dp>1]·(3 + [bs>300]·1.5)·bs·dp
+///   + (not decode workers)   8·prefill buckets, or 1536 for MLA; 1024 for DeepEP
+/// at least 10240 above 60 GiB; then 2048 for DeepEP with decode graphs
+/// mem_fraction_static = round((gpu − reserved)/gpu, 3)
+/// ```
+///
+/// A decode worker has `max_running_requests` (or `bs`) in place of `chunk`.
+///
+/// # Source
+///
+/// SGLang 0.5.23, `arg_groups/memory_hook.py`. `chunk` is the value before it is divided by the
+/// attention replicas.
+pub(super) fn static_fraction(
+    scope: &mut Scope<'_>,
+    knobs: &Knobs,
+    (hbm_capacity, gpu, model): (&Expr, &Gpu, &ModelShape),
+    (plan, options, settings): (&ParallelPlan, &MemoryOptions, &Settings),
+) -> Result<Expr, KernelError> {
+    let (mode, deep_ep) =
+        (options.disaggregation_mode, plan.moe_a2a_backend == MoeA2aBackend::DeepEp);
+    let mut count = |name: &str, doc: &str, value: u32| {
+        scope.valued(Symbol::int(name).positive().doc(doc), f64::from(value))
+    };
+    let batch =
+        count("cuda_graph_max_bs", "largest captured decode batch", settings.cuda_graph_max_bs)?;
+    let chunk =
+        count("chunked_prefill_size", "tokens of one prefill step", settings.chunked_prefill_size)?;
+
+    let activations = match (mode, options.max_running_requests) {
+        (DisaggregationMode::Decode, Some(most)) => max(2048, batch.context().constant(most)),
+        (DisaggregationMode::Decode, None) => max(2048, &batch),
+        _ => max(2048, &chunk),
+    };
+    let mut reserved = 512 + 1.5 * activations + &knobs.tp_size * 128;
+    if mode != DisaggregationMode::Prefill {
+        let per_replica = 3 + piecewise([(batch.gt(300), 1.5)], 0.0);
+        let replicas = piecewise([(knobs.dp_size.le(1), 0)], &knobs.dp_size);
+        reserved = reserved + &batch * (2 + per_replica * replicas);
+    }
+    if mode != DisaggregationMode::Decode {
+        reserved = reserved
+            + match &model.attention {
+                Attention::Gqa(_) => 8 * prefill_buckets(&chunk),
+                Attention::Mla(_) => batch.context().constant(1536),
+            };
+        if deep_ep {
+            reserved = reserved + 1024;
+        }
+    }
+    let gpu_mib = hbm_capacity / MIB;
+    if gpu.hbm_capacity.get() > 60.0 * 1024.0 * MIB {
+        reserved = max(reserved, 10240);
+    }
+    if deep_ep && mode != DisaggregationMode::Prefill {
+        reserved = reserved + 2048;
+    }
+    let share = (&gpu_mib - reserved) / &gpu_mib;
+    // A GPU smaller than the reserve leaves nothing, which is then reported as not fitting.
+    Ok(max(0, floor(share * 1000 + 0.5) / 1000))
+}
+
+/// How many token counts up to `chunk` have a prefill graph; `chunk` itself always has one \[1\].
+fn prefill_buckets(chunk: &Expr) -> Expr {
+    let bounds = [0].into_iter().chain(PREFILL_BUCKETS.map(|(bound, _)| bound));
+    bounds
+        .zip(PREFILL_BUCKETS)
+        .map(|(low, (high, step))| {
+            let inside = if high == u32::MAX { chunk.clone() } else { min(chunk, high) };
+            ceil_div(inside - min(chunk, low), step)
+        })
+        .sum()
+}

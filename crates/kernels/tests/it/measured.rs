@@ -1,0 +1,1 @@
+//! Plausibility against measured operators. Nothing is fitted here.
