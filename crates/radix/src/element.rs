@@ -35,7 +35,7 @@ pub trait Element: Copy + Eq + Hash + fmt::Debug + Send + Sync + 'static {
 ///
 /// Two tokens are equal if and only if content and position in it are. Nothing is said about the
 /// tokens themselves: a block of a hashed trace, a system prompt or one request's answer is a
-/// content.
+/// content. Positions are below 2³²: `offset + len` is at most that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// Which text.

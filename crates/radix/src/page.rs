@@ -50,10 +50,10 @@ impl PageSize {
         tokens - tokens % u64::from(self.0)
     }
 
-    /// `tokens` rounded up to whole pages \[token\].
+    /// `tokens` rounded up to whole pages \[token\]; `u64::MAX` where that is more than fits.
     #[must_use]
     pub fn ceil(self, tokens: u64) -> u64 {
-        tokens.next_multiple_of(u64::from(self.0))
+        self.pages(tokens).saturating_mul(u64::from(self.0))
     }
 
     /// Pages needed for `tokens`.

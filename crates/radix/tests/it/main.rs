@@ -2,6 +2,7 @@
 
 mod conformance;
 mod data;
+mod keys;
 mod life;
 mod model;
 mod mooncake;

@@ -157,3 +157,17 @@ fn the_least_recently_stamped_leaf_goes_first() {
     tree.evict_above(25);
     assert_eq!((tree.match_prefix(&old).tokens, tree.match_prefix(&new).tokens), (20, 10));
 }
+
+#[test]
+fn one_match_in_eight_counts_as_use() {
+    for (matches, survives) in [(6, false), (7, true)] {
+        let mut tree = TenantTree::new();
+        tree.insert(&prompt(&[(1, 10)]), WorkerId(0));
+        tree.insert(&prompt(&[(2, 10)]), WorkerId(0));
+        for _ in 0..matches {
+            tree.match_prefix(&prompt(&[(1, 10)]));
+        }
+        tree.evict_above(10);
+        assert_eq!(tree.match_prefix(&prompt(&[(1, 10)])).tokens > 0, survives, "{matches}");
+    }
+}
