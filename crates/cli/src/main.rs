@@ -1,2 +1,60 @@
-//! The sglsim program.
-fn main() {}
+//! `sglsim`: simulates an SGLang deployment, and gives its metrics as formulas.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+
+mod check;
+mod failure;
+mod formula;
+mod presets;
+mod progress;
+mod run;
+mod scenario;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Simulates SGLang serving large language models on many nodes, and gives every metric as a formula.
+#[derive(Debug, Parser)]
+#[command(name = "sglsim", version, propagate_version = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sglsim check   fixtures/scenarios/quickstart.ron
+  sglsim run     fixtures/scenarios/quickstart.ron --set deployment.decode.workers=4
+  sglsim run     fixtures/scenarios/mooncake-4p4d.ron --trace mooncake_conversation.jsonl.gz --out day/
+  sglsim formula fixtures/scenarios/quickstart.ron --metric output_throughput --to sympy > tp.py
+  sglsim presets gpu";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Simulate a scenario and print what its users would feel
+    Run(run::Arguments),
+    /// Explain what a scenario will simulate, and what in it cannot work, without running it
+    Check(check::Arguments),
+    /// Print a metric of a scenario as a formula of its configuration
+    Formula(formula::Arguments),
+    /// List the GPUs, links and models that are known by name
+    Presets(presets::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Formula(arguments) => formula::run(&arguments),
+        Command::Presets(arguments) => presets::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How long a step takes, as a trait, and the step law as its main implementation.
+
+use std::fmt;
+
+use sglsim_kernels::{StepFeatures, StepProgram};
+
+/// Cost of a step.
+///
+/// # Implementing
+///
+/// *Observes* the features of a step over the ranks of a worker; returns its duration \[s\], finite and
+/// positive whenever there is work. An opaque cost (a table, a measured function) is allowed; the
+/// report then says that no formula is available for the run.
+pub trait CostModel: fmt::Debug + Send {
+    /// Name in reports, and where its numbers come from.
+    fn name(&self) -> &str;
+
+    /// Duration of a step \[s\].
+    fn step_seconds(&mut self, step: &StepFeatures) -> f64;
+
+    /// Whether the cost is a law that a formula can be made of.
+    fn is_law(&self) -> bool {
+        false
+    }
+}
+
+/// The compiled step law: what the formula says, at the speed that a simulation needs.
+#[derive(Debug)]
+pub struct LawCost {
+    program: StepProgram,
+    provenance: String,
+}
+
+impl LawCost {
+    /// The cost by a compiled law whose coefficients come from `provenance`.
+    #[must_use]
+    pub fn new(program: StepProgram, provenance: String) -> Self {
+        Self { program, provenance }
+    }
+}
+
+impl CostModel for LawCost {
+    fn name(&self) -> &str {
+        &self.provenance
+    }
+
+    fn step_seconds(&mut self, step: &StepFeatures) -> f64 {
+        self.program.seconds(step)
+    }
+
+    fn is_law(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,214 @@
+//! The metrics of a run, gathered by an observer: what users feel and how busy the workers are.
+
+mod stats;
+mod tokens;
+
+use sglsim_sched::ForwardMode;
+use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
+
+use crate::observer::{Event, Observer};
+
+pub use stats::Summary;
+pub(crate) use tokens::Gaps;
+
+/// What became of one request. Times are `None` until they happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RequestRecord {
+    /// When it arrived.
+    pub arrival: SimTime,
+    /// Tokens of its prompt.
+    pub prompt_tokens: TokenCount,
+    /// Tokens generated.
+    pub output_tokens: TokenCount,
+    /// Leading tokens of its prompt found in the prefix cache at its first admission.
+    pub cached_tokens: TokenCount,
+    /// Worker that prefilled it.
+    pub prefill_worker: Option<WorkerId>,
+    /// Worker that decoded it.
+    pub decode_worker: Option<WorkerId>,
+    /// When it joined the waiting queue of its prefill worker.
+    pub queued: Option<SimTime>,
+    /// When it was first taken into a prefill batch.
+    pub admitted: Option<SimTime>,
+    /// When its prompt was computed.
+    pub prefilled: Option<SimTime>,
+    /// When all its KV was at its decode worker; `None` in an aggregated deployment.
+    pub transferred: Option<SimTime>,
+    /// When its first token reached the client.
+    pub first_token: Option<SimTime>,
+    /// When its last token reached the client.
+    pub finished: Option<SimTime>,
+    /// Whether no worker could ever hold it.
+    pub refused: bool,
+    /// How often it was pushed out of memory.
+    pub retractions: u32,
+}
+
+impl RequestRecord {
+    /// Time to first token \[s\].
+    #[must_use]
+    pub fn ttft(&self) -> Option<Seconds> {
+        self.first_token.map(|at| at.since(self.arrival))
+    }
+
+    /// Time from arrival to the last token \[s\].
+    #[must_use]
+    pub fn e2e(&self) -> Option<Seconds> {
+        self.finished.map(|at| at.since(self.arrival))
+    }
+
+    /// Mean time per output token after the first \[s\]; `None` for a single token.
+    #[must_use]
+    pub fn tpot(&self) -> Option<Seconds> {
+        let (first, last) = (self.first_token?, self.finished?);
+        let gaps = self.output_tokens.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        Seconds::new(last.since(first).get() / gaps as f64).ok()
+    }
+
+    /// Time from joining the waiting queue to the first prefill step \[s\].
+    #[must_use]
+    pub fn queue_time(&self) -> Option<Seconds> {
+        Some(self.admitted?.since(self.queued?))
+    }
+
+    /// Time from the computed prompt until its KV was at the decode worker \[s\].
+    #[must_use]
+    pub fn transfer_time(&self) -> Option<Seconds> {
+        Some(self.transferred?.since(self.prefilled?))
+    }
+}
+
+/// What one worker did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct WorkerRecord {
+    pub(crate) busy: Seconds,
+    pub(crate) extend_steps: u64,
+    pub(crate) decode_steps: u64,
+    pub(crate) extended: TokenCount,
+    pub(crate) decoded: TokenCount,
+    /// ∫ used KV slots dt \[token·s\].
+    pub(crate) kv_integral: f64,
+    pub(crate) kv_peak: TokenCount,
+    /// Used slots per rank, and since when.
+    kv_level: Vec<(TokenCount, SimTime)>,
+}
+
+/// Gathers the records that a report is made of.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) requests: Vec<RequestRecord>,
+    pub(crate) workers: Vec<WorkerRecord>,
+    pub(crate) gaps: Gaps,
+    pub(crate) last_event: SimTime,
+    pub(crate) in_flight: u64,
+    pub(crate) peak_in_flight: u64,
+    /// Last worker and mode whose rank step was told, so that a step counts once.
+    step_has: (bool, bool),
+}
+
+impl Metrics {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            requests: Vec::new(),
+            workers: vec![WorkerRecord::default(); workers],
+            gaps: Gaps::new(workers),
+            last_event: SimTime::ZERO,
+            in_flight: 0,
+            peak_in_flight: 0,
+            step_has: (false, false),
+        }
+    }
+
+    fn record(&mut self, id: RequestId) -> &mut RequestRecord {
+        &mut self.requests[id.index()]
+    }
+
+    fn rank_step(&mut self, at: SimTime, worker: WorkerId, rank: usize, used: TokenCount) {
+        let record = &mut self.workers[worker.index()];
+        if record.kv_level.len() <= rank {
+            record.kv_level.resize(rank + 1, (0, SimTime::ZERO));
+        }
+        let (level, since) = record.kv_level[rank];
+        record.kv_integral += level as f64 * at.since(since).get();
+        record.kv_level[rank] = (used, at);
+        record.kv_peak = record.kv_peak.max(used);
+    }
+}
+
+impl Observer for Metrics {
+    fn on_event(&mut self, at: SimTime, event: &Event<'_>) {
+        self.last_event = at;
+        match *event {
+            Event::Arrived { request } => {
+                debug_assert_eq!(request.id.index(), self.requests.len());
+                self.requests.push(RequestRecord {
+                    arrival: at,
+                    prompt_tokens: request.prompt.tokens(),
+                    ..RequestRecord::default()
+                });
+                self.in_flight += 1;
+                self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
+            }
+            Event::Routed { id, prefill, decode } => {
+                let record = self.record(id);
+                record.prefill_worker = Some(prefill);
+                record.decode_worker = Some(decode);
+            }
+            Event::Refused { id } => {
+                self.record(id).refused = true;
+                self.in_flight -= 1;
+            }
+            Event::Queued { id } => self.record(id).queued = Some(at),
+            Event::Admitted { id, cached, .. } => {
+                let record = self.record(id);
+                if record.admitted.is_none() {
+                    record.admitted = Some(at);
+                    record.cached_tokens = cached.min(record.prompt_tokens);
+                }
+            }
+            Event::Prefilled { id } => {
+                self.record(id).prefilled.get_or_insert(at);
+            }
+            Event::Transferred { id } => self.record(id).transferred = Some(at),
+            Event::Token { id, worker, rank } => {
+                self.gaps.token(at, id, worker, rank);
+                self.record(id).first_token.get_or_insert(at);
+            }
+            Event::Resumed { id, worker, rank } => self.gaps.resumed(id, worker, rank),
+            Event::Retracted { id, worker, rank } => {
+                self.gaps.retracted(id, worker, rank);
+                self.record(id).retractions += 1;
+            }
+            Event::RankStep { worker, rank, mode, decoded, extended, kv_used } => {
+                self.rank_step(at, worker, rank, kv_used);
+                let record = &mut self.workers[worker.index()];
+                record.extended += extended;
+                record.decoded += decoded;
+                match mode {
+                    ForwardMode::Extend => self.step_has.0 = true,
+                    ForwardMode::Decode => {
+                        self.step_has.1 = true;
+                        self.gaps.decode_step(at, worker, rank, decoded);
+                    }
+                    ForwardMode::Idle => {}
+                }
+            }
+            Event::Step { worker, began, .. } => {
+                let record = &mut self.workers[worker.index()];
+                record.busy += at.since(began);
+                let (extends, decodes) = std::mem::take(&mut self.step_has);
+                record.extend_steps += u64::from(extends);
+                record.decode_steps += u64::from(decodes && !extends);
+            }
+            Event::Finished { id, worker, rank, generated } => {
+                self.gaps.finished(id, worker, rank);
+                let record = self.record(id);
+                record.finished = Some(at);
+                record.output_tokens = generated;
+                self.in_flight -= 1;
+            }
+            Event::Delivered { .. } => {}
+        }
+    }
+}

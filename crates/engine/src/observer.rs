@@ -1,0 +1,145 @@
+//! Watching a run: every transition of a request and every step is an event.
+
+use std::fmt;
+
+use sglsim_kernels::StepFeatures;
+use sglsim_sched::ForwardMode;
+use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
+use sglsim_workload::Request;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A request arrived at the router.
+    Arrived {
+        /// The request.
+        request: &'a Request,
+    },
+    /// The router chose its workers.
+    Routed {
+        /// The request.
+        id: RequestId,
+        /// The worker that prefills it.
+        prefill: WorkerId,
+        /// The worker that decodes it; the same one in an aggregated deployment.
+        decode: WorkerId,
+    },
+    /// No worker can ever hold the request.
+    Refused {
+        /// The request.
+        id: RequestId,
+    },
+    /// It joined the waiting queue of the worker that prefills it.
+    Queued {
+        /// The request.
+        id: RequestId,
+    },
+    /// It was taken into a prefill batch.
+    Admitted {
+        /// The request.
+        id: RequestId,
+        /// Leading tokens found in the prefix cache \[token\].
+        cached: TokenCount,
+        /// Whether it had been retracted before.
+        again: bool,
+    },
+    /// The prefill worker has computed its prompt, and with it a token.
+    Prefilled {
+        /// The request.
+        id: RequestId,
+    },
+    /// A token made by a prefill reaches the client: the first one, or the next after a retraction.
+    /// It decodes from the next decode step of its rank on.
+    Token {
+        /// The request.
+        id: RequestId,
+        /// Its worker.
+        worker: WorkerId,
+        /// Its attention rank there.
+        rank: usize,
+    },
+    /// A request that was pushed out to the host decodes again.
+    Resumed {
+        /// The request.
+        id: RequestId,
+        /// Its worker.
+        worker: WorkerId,
+        /// Its attention rank there.
+        rank: usize,
+    },
+    /// It was pushed out of memory.
+    Retracted {
+        /// The request.
+        id: RequestId,
+        /// Its worker.
+        worker: WorkerId,
+        /// Its attention rank there.
+        rank: usize,
+    },
+    /// A piece of its KV arrived at its decode worker.
+    Delivered {
+        /// The request.
+        id: RequestId,
+        /// Tokens of KV.
+        tokens: TokenCount,
+        /// Time since the piece was handed to the fabric.
+        took: Seconds,
+    },
+    /// All of its KV is at its decode worker.
+    Transferred {
+        /// The request.
+        id: RequestId,
+    },
+    /// A rank of a worker has done its part of a step. Told once for each rank that had work,
+    /// before the transitions that it caused.
+    RankStep {
+        /// The worker.
+        worker: WorkerId,
+        /// The attention rank.
+        rank: usize,
+        /// What it ran.
+        mode: ForwardMode,
+        /// Sequences that decoded, each of which has one token more.
+        decoded: u64,
+        /// New tokens that it computed for prompts.
+        extended: TokenCount,
+        /// KV slots that are neither free nor evictable afterwards \[token\].
+        kv_used: TokenCount,
+    },
+    /// A worker has done a step.
+    Step {
+        /// The worker.
+        worker: WorkerId,
+        /// When it began.
+        began: SimTime,
+        /// What the cost model said that it takes.
+        cost: Seconds,
+        /// What its cost was computed from.
+        features: &'a StepFeatures,
+    },
+    /// It has all its tokens.
+    Finished {
+        /// The request.
+        id: RequestId,
+        /// The worker that made its last token.
+        worker: WorkerId,
+        /// Its attention rank there.
+        rank: usize,
+        /// Tokens generated.
+        generated: TokenCount,
+    },
+}
+
+/// Watches a run.
+///
+/// # Implementing
+///
+/// *Observes* every event in the order of simulated time; *controls* nothing; *owns* what it
+/// gathers. What one decode step gives to a whole batch is told once, not once for each request:
+/// an observer that wants every token of every request keeps who is in a rank's batch by `Token`,
+/// `Resumed`, `Retracted` and `Finished`.
+pub trait Observer: fmt::Debug + Send {
+    /// Called for each event.
+    fn on_event(&mut self, at: SimTime, event: &Event<'_>);
+}

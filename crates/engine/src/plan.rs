@@ -1,0 +1,314 @@
+//! What a scenario comes to before it runs: pools, parallel plans, memory and laws.
+
+use std::path::Path;
+
+use sglsim_expr::Context;
+use sglsim_hw::{Gpu, HwError, Link, Topology};
+use sglsim_kernels::{
+    Coefficients, DisaggregationMode as MemoryMode, MemoryFit, MemoryLaw, MemoryOptions,
+    ParallelPlan, StepLaw, StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
+};
+use sglsim_model::{ModelError, ModelShape};
+use sglsim_sched::{DisaggregationMode, SchedulerConfig};
+use sglsim_units::TokenCount;
+
+use crate::scenario::{Deployment, Hardware, PoolConfig, Scenario, ScenarioError};
+
+/// A scenario worked out: what will be simulated, and the laws that it stands on.
+///
+/// All laws share one [`Context`], so that formulas can be made of several of them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeploymentPlan {
+    /// Where the laws live.
+    pub context: Context,
+    /// The model.
+    pub model: ModelShape,
+    /// One pool, or the prefill and the decode pool.
+    pub pools: Vec<PoolPlan>,
+    /// How long KV travels between the two pools.
+    pub transfer: Option<TransferLaw>,
+}
+
+/// A pool worked out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolPlan {
+    /// `worker`, `prefill` or `decode`.
+    pub name: &'static str,
+    /// Path of the pool in the scenario.
+    pub path: &'static str,
+    /// Its settings as the scenario has them.
+    pub config: PoolConfig,
+    /// Its workers.
+    pub workers: u32,
+    /// GPUs and links.
+    pub topology: Topology,
+    /// Parallel sizes of one worker.
+    pub plan: ParallelPlan,
+    /// Law coefficients.
+    pub coefficients: Coefficients,
+    /// How the memory of a GPU is divided.
+    pub memory: MemoryLaw,
+    /// The same in numbers.
+    pub fit: MemoryFit,
+    /// Time of a step.
+    pub law: StepLaw,
+    /// Settings of the scheduler of each attention rank.
+    pub scheduler: SchedulerConfig,
+    /// Decode batch sizes with a CUDA graph, ascending.
+    pub cuda_graphs: Vec<u32>,
+}
+
+impl DeploymentPlan {
+    /// Works a scenario out; paths in it are relative to `base`.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError`] naming the first field that cannot work.
+    pub fn of(scenario: &Scenario, base: &Path) -> Result<Self, ScenarioError> {
+        let context = Context::new();
+        let model = load_model(scenario, base)?;
+        let make = |name, path, mode, config: &PoolConfig| {
+            PoolPlan::of(&context, scenario, base, &model, (name, path, mode, config))
+        };
+        let pools = match &scenario.deployment {
+            Deployment::Aggregated(pool) => {
+                vec![make("worker", "deployment.Aggregated", DisaggregationMode::Null, pool)?]
+            }
+            Deployment::Disaggregated { prefill, decode } => vec![
+                make(
+                    "prefill",
+                    "deployment.Disaggregated.prefill",
+                    DisaggregationMode::Prefill,
+                    prefill,
+                )?,
+                make(
+                    "decode",
+                    "deployment.Disaggregated.decode",
+                    DisaggregationMode::Decode,
+                    decode,
+                )?,
+            ],
+        };
+        let transfer = match pools.as_slice() {
+            [prefill, decode] => {
+                let link = prefill.topology.scale_out();
+                let plans = [&prefill.plan, &decode.plan];
+                let law = TransferLaw::of(&context, &model, link, &prefill.coefficients, plans);
+                Some(law.map_err(|source| ScenarioError::Pool {
+                    pool: "deployment.Disaggregated".to_owned(),
+                    source,
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Self { context, model, pools, transfer })
+    }
+
+    /// GPUs of all pools.
+    #[must_use]
+    pub fn gpus(&self) -> u32 {
+        self.pools.iter().map(PoolPlan::gpus).sum()
+    }
+
+    pub(crate) fn transfer_program(&self) -> Result<Option<TransferProgram>, ScenarioError> {
+        let compiled = self.transfer.as_ref().map(TransferLaw::compile).transpose();
+        compiled.map_err(|source| ScenarioError::Pool {
+            pool: "deployment.Disaggregated".to_owned(),
+            source,
+        })
+    }
+}
+
+impl PoolPlan {
+    fn of(
+        context: &Context,
+        scenario: &Scenario,
+        base: &Path,
+        model: &ModelShape,
+        (name, path, mode, config): (&'static str, &'static str, DisaggregationMode, &PoolConfig),
+    ) -> Result<Self, ScenarioError> {
+        check_pool(path, config)?;
+        let in_pool = |source| ScenarioError::Pool { pool: path.to_owned(), source };
+        let hardware = config.hardware.as_ref().unwrap_or(&scenario.hardware);
+        let topology = load_topology(hardware, base).map_err(|source| {
+            let field = if config.hardware.is_some() {
+                format!("{path}.hardware")
+            } else {
+                "hardware".to_owned()
+            };
+            ScenarioError::Hardware { field, source }
+        })?;
+        let mut coefficients = Coefficients::for_architecture(topology.gpu().architecture);
+        for (name, value) in &scenario.coefficients {
+            coefficients.set(name, *value).map_err(|source| ScenarioError::Pool {
+                pool: "coefficients".to_owned(),
+                source,
+            })?;
+        }
+        let plan = ParallelPlan {
+            tp_size: config.tp_size,
+            dp_size: config.dp_size,
+            ep_size: config.ep_size,
+            pp_size: config.pp_size,
+            moe_a2a_backend: config.moe_a2a_backend,
+        };
+        let scope = match mode {
+            DisaggregationMode::Null => "",
+            DisaggregationMode::Prefill => "prefill_",
+            DisaggregationMode::Decode => "decode_",
+        };
+        let options = memory_options(scenario, mode, config);
+        let law = StepLaw::of(context, scope, model, &topology, &coefficients, &plan);
+        let law = law.map_err(in_pool)?;
+        let memory = MemoryLaw::of(context, scope, model, topology.gpu(), &plan, &options);
+        let memory = memory.map_err(in_pool)?;
+        let fit = memory.fit().map_err(in_pool)?;
+        let scheduler = scheduler_config(mode, config, &plan, &fit)
+            .validated()
+            .map_err(|source| ScenarioError::Scheduler { pool: path.to_owned(), source })?;
+        let no_graphs = config.disable_cuda_graph || mode == DisaggregationMode::Prefill;
+        let largest = if no_graphs { 0 } else { fit.settings.cuda_graph_max_bs };
+        Ok(Self {
+            name,
+            path,
+            config: config.clone(),
+            workers: config.workers,
+            topology,
+            plan,
+            coefficients,
+            memory,
+            fit,
+            law,
+            scheduler,
+            cuda_graphs: cuda_graph_sizes(largest),
+        })
+    }
+
+    /// GPUs of all workers.
+    #[must_use]
+    pub fn gpus(&self) -> u32 {
+        self.workers * self.plan.gpus()
+    }
+
+    pub(crate) fn compile(&self) -> Result<StepProgram, ScenarioError> {
+        let compiled = self.law.compile();
+        compiled.map_err(|source| ScenarioError::Pool { pool: self.path.to_owned(), source })
+    }
+}
+
+/// Fields of a pool that no law checks.
+fn check_pool(path: &str, config: &PoolConfig) -> Result<(), ScenarioError> {
+    const MOST_WORKERS: u32 = 100_000;
+    let refuse = |field: &str, value: String, allowed: &str| {
+        Err(ScenarioError::OutOfRange {
+            field: format!("{path}.{field}"),
+            value,
+            allowed: allowed.to_owned(),
+        })
+    };
+    if !(1..=MOST_WORKERS).contains(&config.workers) {
+        return refuse("workers", config.workers.to_string(), "from 1 to 100000");
+    }
+    match config.chunked_prefill_size {
+        Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
+            "chunked_prefill_size",
+            chunk.to_string(),
+            "from 1 to 4294967295, or -1 to switch chunking off",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn memory_options(
+    scenario: &Scenario,
+    mode: DisaggregationMode,
+    config: &PoolConfig,
+) -> MemoryOptions {
+    MemoryOptions {
+        disaggregation_mode: match mode {
+            DisaggregationMode::Null => MemoryMode::Null,
+            DisaggregationMode::Prefill => MemoryMode::Prefill,
+            DisaggregationMode::Decode => MemoryMode::Decode,
+        },
+        mem_fraction_static: config.mem_fraction_static,
+        chunked_prefill_size: config
+            .chunked_prefill_size
+            .and_then(|chunk| u32::try_from(chunk).ok()),
+        cuda_graph_max_bs: config.cuda_graph_max_bs,
+        max_running_requests: config.max_running_requests,
+        max_total_tokens: config.max_total_tokens,
+        page_size: config.page_size,
+        context_length: scenario.context_length,
+        ..MemoryOptions::default()
+    }
+}
+
+/// Under attention DP, SGLang divides the chunk and the cautiousness of every rank.
+const DP_CONSERVATIVENESS: f64 = 0.3;
+
+fn scheduler_config(
+    mode: DisaggregationMode,
+    config: &PoolConfig,
+    plan: &ParallelPlan,
+    fit: &MemoryFit,
+) -> SchedulerConfig {
+    let max_running = u32::try_from(fit.max_running_requests).unwrap_or(u32::MAX);
+    let mut scheduler = SchedulerConfig::new(fit.max_total_num_tokens, max_running);
+    scheduler.mode = mode;
+    scheduler.page_size = config.page_size;
+    scheduler.context_length = TokenCount::from(fit.settings.context_length);
+    scheduler.chunked_prefill_size = match config.chunked_prefill_size {
+        Some(-1) => None,
+        _ => Some((fit.settings.chunked_prefill_size / plan.dp_size).max(1)),
+    };
+    scheduler.max_prefill_tokens = config.max_prefill_tokens;
+    scheduler.schedule_conservativeness = config.schedule_conservativeness;
+    if plan.dp_size > 1 {
+        scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;
+    }
+    scheduler
+}
+
+/// Whether a name is meant as a file: it ends like one.
+fn is_file(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    extension.is_some_and(|extension| extension == "ron" || extension == "json")
+}
+
+fn load_model(scenario: &Scenario, base: &Path) -> Result<ModelShape, ScenarioError> {
+    let name = &scenario.model;
+    let loaded = if !is_file(name) {
+        ModelShape::preset(name)
+    } else if name.ends_with(".json") {
+        ModelShape::from_hf_config(base.join(name))
+    } else {
+        ModelShape::from_file(base.join(name))
+    };
+    let prepared = loaded.and_then(|mut model: ModelShape| {
+        if let Some(dtype) = scenario.quantization {
+            model.weights = dtype;
+            if let Some(moe) = &mut model.moe {
+                moe.expert_weights = dtype;
+            }
+        }
+        if let Some(dtype) = scenario.kv_cache_dtype {
+            model.kv_cache = dtype;
+        }
+        model.check().map(|()| model)
+    });
+    prepared.map_err(|source: ModelError| ScenarioError::Model(source))
+}
+
+fn load_topology(hardware: &Hardware, base: &Path) -> Result<Topology, HwError> {
+    let gpu = if is_file(&hardware.gpu) {
+        Gpu::from_file(base.join(&hardware.gpu))?
+    } else {
+        Gpu::preset(&hardware.gpu)?
+    };
+    let scale_up = Link::preset(hardware.scale_up.as_ref().unwrap_or(&gpu.scale_up))?;
+    let scale_out = Link::preset(hardware.scale_out.as_ref().unwrap_or(&gpu.scale_out))?;
+    let gpus_per_node = hardware.gpus_per_node.unwrap_or(gpu.gpus_per_node);
+    Topology::new(gpu, gpus_per_node, scale_up, scale_out)
+}

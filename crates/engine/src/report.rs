@@ -1,0 +1,218 @@
+//! The report: what a run found, in numbers that users know.
+
+mod files;
+mod json;
+
+use sglsim_units::{Seconds, TokenCount};
+
+use crate::metrics::{Metrics, RequestRecord, Summary};
+use crate::plan::DeploymentPlan;
+
+pub use files::WriteError;
+
+/// What a run found.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Name of the model.
+    pub model: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Where the latency numbers come from, such as `"datasheet"`.
+    pub latency_source: String,
+    /// Whether every step was costed by a law that a formula can be made of.
+    pub formula_available: bool,
+    /// From the first arrival to the last token \[s\].
+    pub duration: Seconds,
+    /// Requests that got all their tokens.
+    pub completed: u64,
+    /// Requests that no worker could ever hold.
+    pub refused: u64,
+    /// Prompt tokens of completed requests.
+    pub total_input_tokens: TokenCount,
+    /// Tokens generated for completed requests.
+    pub total_output_tokens: TokenCount,
+    /// Prompt tokens of completed requests that were found in a prefix cache.
+    pub total_cached_tokens: TokenCount,
+    /// GPUs of all pools.
+    pub gpus: u32,
+    /// Time to first token \[s\].
+    pub ttft: Summary,
+    /// Gaps between tokens \[s\], each token counted.
+    pub itl: Summary,
+    /// Mean time per output token of a request, after its first \[s\].
+    pub tpot: Summary,
+    /// From arrival to the last token \[s\].
+    pub e2e: Summary,
+    /// From the waiting queue to the first prefill step \[s\].
+    pub queue_time: Summary,
+    /// From the computed prompt to its KV on the decode worker \[s\]; empty in an aggregated
+    /// deployment.
+    pub transfer_time: Summary,
+    /// Times a request was pushed out of memory.
+    pub retractions: u64,
+    /// Mean number of requests in flight: Σ end-to-end time / duration.
+    pub concurrency: f64,
+    /// Most requests in flight at once.
+    pub max_concurrent_requests: u64,
+    /// Each pool.
+    pub pools: Vec<PoolReport>,
+    /// Each request, in order of arrival.
+    pub requests: Vec<RequestRecord>,
+}
+
+/// What one pool of workers did.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PoolReport {
+    /// Its name: `worker`, `prefill` or `decode`.
+    pub name: String,
+    /// Its workers.
+    pub workers: u32,
+    /// GPUs of all its workers.
+    pub gpus: u32,
+    /// Mean share of the duration in which a worker ran a step.
+    pub busy_share: f64,
+    /// KV slots of one worker \[token\].
+    pub kv_capacity: TokenCount,
+    /// Mean share of the KV slots that requests held, over time and workers.
+    pub kv_usage: f64,
+    /// Largest share on one attention rank after a step.
+    pub kv_usage_max: f64,
+    /// Steps in which some rank computed prompts.
+    pub prefill_steps: u64,
+    /// Steps in which ranks only decoded.
+    pub decode_steps: u64,
+    /// Prompt tokens computed.
+    pub prefill_tokens: TokenCount,
+    /// Tokens decoded.
+    pub decode_tokens: TokenCount,
+    /// Mean number of sequences in a decode step, over all ranks of the worker.
+    pub decode_batch: f64,
+}
+
+impl Report {
+    pub(crate) fn new(plan: &DeploymentPlan, run: RunFacts, metrics: Metrics) -> Self {
+        let Metrics { requests, workers, gaps, peak_in_flight, .. } = metrics;
+        let done = || requests.iter().filter(|record| record.finished.is_some());
+        let seconds = |of: fn(&RequestRecord) -> Option<Seconds>| {
+            Summary::of(done().filter_map(of).map(Seconds::get).collect())
+        };
+        let first = requests.iter().map(|record| record.arrival).min().unwrap_or_default();
+        let last = done().filter_map(|record| record.finished).max().unwrap_or_default();
+        let duration = last.since(first);
+        let sum = |of: fn(&RequestRecord) -> u64| done().map(of).sum::<u64>();
+        let e2e = seconds(RequestRecord::e2e);
+        let mut workers = workers.into_iter();
+        let pools = (plan.pools.iter())
+            .map(|pool| {
+                let records: Vec<_> = workers.by_ref().take(pool.workers as usize).collect();
+                PoolReport::new(pool, &records, duration)
+            })
+            .collect();
+        Self {
+            model: plan.model.name.clone(),
+            workload: run.workload,
+            seed: run.seed,
+            latency_source: run.latency_source,
+            formula_available: run.formula_available,
+            duration,
+            completed: done().count() as u64,
+            refused: requests.iter().filter(|record| record.refused).count() as u64,
+            total_input_tokens: sum(|record| record.prompt_tokens),
+            total_output_tokens: sum(|record| record.output_tokens),
+            total_cached_tokens: sum(|record| record.cached_tokens),
+            gpus: plan.gpus(),
+            ttft: seconds(RequestRecord::ttft),
+            itl: Summary::of_gaps(&gaps),
+            tpot: seconds(RequestRecord::tpot),
+            e2e,
+            queue_time: seconds(RequestRecord::queue_time),
+            transfer_time: seconds(RequestRecord::transfer_time),
+            retractions: requests.iter().map(|record| u64::from(record.retractions)).sum(),
+            concurrency: ratio(e2e.mean * e2e.count as f64, duration.get()),
+            max_concurrent_requests: peak_in_flight,
+            pools,
+            requests,
+        }
+    }
+
+    /// Requests per second.
+    #[must_use]
+    pub fn request_throughput(&self) -> f64 {
+        ratio(self.completed as f64, self.duration.get())
+    }
+
+    /// Prompt tokens per second \[token/s\].
+    #[must_use]
+    pub fn input_throughput(&self) -> f64 {
+        ratio(self.total_input_tokens as f64, self.duration.get())
+    }
+
+    /// Generated tokens per second \[token/s\].
+    #[must_use]
+    pub fn output_throughput(&self) -> f64 {
+        ratio(self.total_output_tokens as f64, self.duration.get())
+    }
+
+    /// Prompt and generated tokens per second \[token/s\].
+    #[must_use]
+    pub fn total_throughput(&self) -> f64 {
+        self.input_throughput() + self.output_throughput()
+    }
+
+    /// Share of the prompt tokens that a prefix cache had.
+    #[must_use]
+    pub fn cache_hit_rate(&self) -> f64 {
+        ratio(self.total_cached_tokens as f64, self.total_input_tokens as f64)
+    }
+}
+
+/// What a report needs beside the metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFacts {
+    pub(crate) workload: String,
+    pub(crate) seed: u64,
+    pub(crate) latency_source: String,
+    pub(crate) formula_available: bool,
+}
+
+impl PoolReport {
+    fn new(
+        pool: &crate::plan::PoolPlan,
+        records: &[crate::metrics::WorkerRecord],
+        duration: Seconds,
+    ) -> Self {
+        let sum =
+            |of: fn(&crate::metrics::WorkerRecord) -> u64| records.iter().map(of).sum::<u64>();
+        let busy: f64 = records.iter().map(|record| record.busy.get()).sum();
+        let integral: f64 = records.iter().map(|record| record.kv_integral).sum();
+        let peak = records.iter().map(|record| record.kv_peak).max().unwrap_or(0);
+        let rank_capacity = pool.scheduler.max_total_num_tokens;
+        let kv_capacity = rank_capacity * u64::from(pool.plan.dp_size);
+        let decode_steps = sum(|record| record.decode_steps);
+        let decode_tokens = sum(|record| record.decoded);
+        let time = duration.get() * records.len() as f64;
+        Self {
+            name: pool.name.to_owned(),
+            workers: pool.workers,
+            gpus: pool.gpus(),
+            busy_share: ratio(busy, time),
+            kv_capacity,
+            kv_usage: ratio(integral, time * kv_capacity as f64),
+            kv_usage_max: ratio(peak as f64, rank_capacity as f64),
+            prefill_steps: sum(|record| record.extend_steps),
+            decode_steps,
+            prefill_tokens: sum(|record| record.extended),
+            decode_tokens,
+            decode_batch: ratio(decode_tokens as f64, decode_steps as f64),
+        }
+    }
+}
+
+/// `a / b`, or 0 where there is nothing to divide by: an empty run has no rates.
+fn ratio(a: f64, b: f64) -> f64 {
+    if b > 0.0 { a / b } else { 0.0 }
+}

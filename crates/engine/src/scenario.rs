@@ -1,0 +1,212 @@
+//! The scenario: everything that a run depends on, in one RON file.
+
+mod edit;
+mod error;
+mod load;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sglsim_kernels::MoeA2aBackend;
+use sglsim_model::Dtype;
+use sglsim_radix::EvictionPolicy;
+use sglsim_router::PolicyConfig;
+use sglsim_sched::SchedulePolicyName;
+use sglsim_workload::WorkloadConfig;
+
+pub use error::ScenarioError;
+
+/// Everything that a run depends on. Every default is SGLang's.
+///
+/// ```
+/// use sglsim_engine::{Deployment, Scenario};
+///
+/// let scenario = Scenario::from_ron(r#"(
+///     model: "Llama-3.1-8B",
+///     hardware: (gpu: "H100-SXM"),
+///     deployment: Disaggregated(prefill: (workers: 1), decode: (workers: 2)),
+///     workload: Synthetic(
+///         arrivals: Poisson(rate: 4.0),
+///         input_len: Fixed(2000),
+///         output_len: Fixed(200),
+///         requests: 100,
+///     ),
+/// )"#)?;
+/// assert!(matches!(scenario.deployment, Deployment::Disaggregated { .. }));
+///
+/// let scenario = scenario.with("deployment.decode.workers", "4")?;
+/// let error = scenario.with("deployment.decode.wrokers", "4").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `workers`?"));
+/// # Ok::<(), sglsim_engine::ScenarioError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// A model preset, or the path of a Hugging Face `config.json` or of a RON file; paths are
+    /// relative to the scenario file.
+    pub model: String,
+    /// Number format of the weights, if not the model's own.
+    #[serde(default)]
+    pub quantization: Option<Dtype>,
+    /// Number format of the KV cache, if not the model's own.
+    #[serde(default)]
+    pub kv_cache_dtype: Option<Dtype>,
+    /// Longest prompt plus output \[token\], if not the model's own.
+    #[serde(default)]
+    pub context_length: Option<u32>,
+    /// GPUs and links of every pool that names none of its own.
+    pub hardware: Hardware,
+    /// The workers.
+    pub deployment: Deployment,
+    /// Which worker gets a request.
+    #[serde(default)]
+    pub router: RouterConfig,
+    /// What arrives, and when.
+    pub workload: WorkloadConfig,
+    /// Law coefficients that differ from the datasheet defaults, by name.
+    #[serde(default)]
+    pub coefficients: BTreeMap<String, f64>,
+    /// What to do with a request that no worker can ever hold.
+    #[serde(default)]
+    pub oversized_requests: Oversized,
+    /// Seed of every random stream.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+/// GPUs and the links between them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// A GPU preset, or the path of a RON file.
+    pub gpu: String,
+    /// GPUs that share the fast link, if not the GPU's usual number.
+    #[serde(default)]
+    pub gpus_per_node: Option<u32>,
+    /// The link inside a node, if not the GPU's usual one.
+    #[serde(default)]
+    pub scale_up: Option<String>,
+    /// The link between nodes, one per GPU, if not the GPU's usual one. KV travels over it.
+    #[serde(default)]
+    pub scale_out: Option<String>,
+}
+
+/// The pools of workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Deployment {
+    /// Every worker prefills and decodes.
+    Aggregated(PoolConfig),
+    /// Some workers prefill, others decode; the KV travels between them.
+    Disaggregated {
+        /// The workers that prefill.
+        prefill: PoolConfig,
+        /// The workers that decode.
+        decode: PoolConfig,
+    },
+}
+
+/// A pool of equal workers, under SGLang's server arguments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolConfig {
+    /// Workers in the pool.
+    pub workers: u32,
+    /// GPUs of one worker.
+    pub tp_size: u32,
+    /// Attention replicas inside one worker (`--dp-size N --enable-dp-attention`).
+    pub dp_size: u32,
+    /// Expert parallel ranks of one worker.
+    pub ep_size: u32,
+    /// Pipeline stages of one worker.
+    pub pp_size: u32,
+    /// How tokens reach the experts of other ranks.
+    pub moe_a2a_backend: MoeA2aBackend,
+    /// GPUs and links, if not the scenario's.
+    pub hardware: Option<Hardware>,
+    /// Tokens one prefill step may compute \[token\]; -1 switches chunking off; by default decided
+    /// by GPU memory. Divided by `dp_size`, as SGLang does.
+    pub chunked_prefill_size: Option<i64>,
+    /// Input budget of one prefill pass \[token\].
+    pub max_prefill_tokens: u32,
+    /// Most requests of one worker that run at once; by default decided by the KV pool. Divided by
+    /// `dp_size`, as SGLang does.
+    pub max_running_requests: Option<u32>,
+    /// Upper limit of the KV pool of one attention rank \[token\].
+    pub max_total_tokens: Option<u64>,
+    /// Share of GPU memory for weights and KV; by default decided as SGLang does.
+    pub mem_fraction_static: Option<f64>,
+    /// Tokens in a page of KV.
+    pub page_size: u32,
+    /// Order of the waiting queue.
+    pub schedule_policy: SchedulePolicyName,
+    /// Above 1, admission reserves more for running requests.
+    pub schedule_conservativeness: f64,
+    /// Largest decode batch with a CUDA graph; by default decided by GPU memory.
+    pub cuda_graph_max_bs: Option<u32>,
+    /// Launch every decode kernel one by one.
+    pub disable_cuda_graph: bool,
+    /// Keep no prefix.
+    pub disable_radix_cache: bool,
+    /// Which cached prefix goes first.
+    pub radix_eviction_policy: EvictionPolicy,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            tp_size: 1,
+            dp_size: 1,
+            ep_size: 1,
+            pp_size: 1,
+            moe_a2a_backend: MoeA2aBackend::None,
+            hardware: None,
+            chunked_prefill_size: None,
+            max_prefill_tokens: 16384,
+            max_running_requests: None,
+            max_total_tokens: None,
+            mem_fraction_static: None,
+            page_size: 1,
+            schedule_policy: SchedulePolicyName::Fcfs,
+            schedule_conservativeness: 1.0,
+            cuda_graph_max_bs: None,
+            disable_cuda_graph: false,
+            disable_radix_cache: false,
+            radix_eviction_policy: EvictionPolicy::Lru,
+        }
+    }
+}
+
+/// Routing policies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouterConfig {
+    /// Policy of an aggregated pool, and of both pools of a disaggregated one unless they name
+    /// their own.
+    pub policy: PolicyConfig,
+    /// Policy among prefill workers.
+    pub prefill_policy: Option<PolicyConfig>,
+    /// Policy among decode workers.
+    pub decode_policy: Option<PolicyConfig>,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self { policy: PolicyConfig::default(), prefill_policy: None, decode_policy: None }
+    }
+}
+
+/// What happens to a request whose prompt no worker can ever hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Oversized {
+    /// The run ends with an error: the scenario does not fit the workload.
+    #[default]
+    Error,
+    /// The request is refused and counted, as SGLang answers it with an error.
+    Refuse,
+}

@@ -1,0 +1,121 @@
+//! What can be wrong with a scenario.
+
+use std::io;
+use std::path::PathBuf;
+
+use sglsim_hw::HwError;
+use sglsim_kernels::KernelError;
+use sglsim_model::ModelError;
+use sglsim_router::RouteError;
+use sglsim_sched::SchedError;
+use sglsim_units::Nearest;
+use sglsim_workload::WorkloadError;
+
+/// A scenario cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScenarioError {
+    /// The file cannot be read.
+    #[error("cannot read scenario `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The text is not a scenario.
+    #[error("{}line {line}, column {column}{}: {message}{nearest}", place(file.as_ref()), field(path))]
+    Syntax {
+        /// The file, if it came from one.
+        file: Option<PathBuf>,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// Path of the field, such as `deployment.decode`; empty at the top.
+        path: String,
+        /// What is wrong there.
+        message: String,
+        /// The known name that may have been meant.
+        nearest: Nearest,
+    },
+    /// `--set` names a field that does not exist.
+    #[error("there is no field `{path}`: `{parent}` has no `{name}`{nearest} (it has: {})", known.join(", "))]
+    UnknownField {
+        /// The whole path.
+        path: String,
+        /// The last part of it that exists.
+        parent: String,
+        /// The part that does not.
+        name: String,
+        /// The known name that may have been meant.
+        nearest: Nearest,
+        /// All names there.
+        known: Vec<String>,
+    },
+    /// `--set` gives a field a value it cannot have.
+    #[error("`{path}` cannot be {value}: {message}")]
+    BadValue {
+        /// The path.
+        path: String,
+        /// The value.
+        value: String,
+        /// Why not.
+        message: String,
+    },
+    /// A field is out of range.
+    #[error("`{field}` is {value}, allowed is {allowed}")]
+    OutOfRange {
+        /// Path of the field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The model.
+    #[error("in `model`")]
+    Model(#[source] ModelError),
+    /// GPUs or links.
+    #[error("in `{field}`")]
+    Hardware {
+        /// Which hardware.
+        field: String,
+        /// Why.
+        #[source]
+        source: HwError,
+    },
+    /// The parallel plan, the memory or the laws of a pool.
+    #[error("in `{pool}`")]
+    Pool {
+        /// Path of the pool.
+        pool: String,
+        /// Why.
+        #[source]
+        source: KernelError,
+    },
+    /// Settings of a pool's scheduler.
+    #[error("in `{pool}`")]
+    Scheduler {
+        /// Path of the pool.
+        pool: String,
+        /// Why.
+        #[source]
+        source: SchedError,
+    },
+    /// The router.
+    #[error("in `router`")]
+    Router(#[source] RouteError),
+    /// The workload.
+    #[error("in `workload`")]
+    Workload(#[source] WorkloadError),
+}
+
+fn place(file: Option<&PathBuf>) -> String {
+    file.map(|file| format!("scenario `{}`, ", file.display())).unwrap_or_default()
+}
+
+fn field(path: &str) -> String {
+    if path.is_empty() || path == "." { String::new() } else { format!(", field `{path}`") }
+}

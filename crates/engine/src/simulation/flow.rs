@@ -1,0 +1,53 @@
+//! KV on its way from prefill to decode workers.
+
+use sglsim_units::{RequestId, Seconds, TokenCount};
+
+use super::Run;
+use crate::error::EngineError;
+use crate::fabric::Flow;
+use crate::observer::Event;
+
+impl Run<'_> {
+    /// Hands the KV of some tokens of a request to the fabric.
+    pub(super) fn send(&mut self, id: RequestId, tokens: TokenCount) -> Result<(), EngineError> {
+        let now = self.now;
+        let transfer = self.transfer.as_mut().expect("a prefill worker has a transfer law");
+        let seconds = transfer.seconds(tokens);
+        let alone = Seconds::new(seconds).map_err(|_| EngineError::BadTransfer {
+            at: now,
+            seconds,
+            tokens,
+        })?;
+        let live = self.live.get(id);
+        live.flows += 1;
+        let (from, to) = (live.prefill.worker, live.decode.worker);
+        self.fabric.submit(now, Flow { request: id, from, to, tokens, alone });
+        Ok(())
+    }
+
+    /// A flow has arrived. With the last one, the request leaves the prefill worker and is ready on
+    /// the decode worker.
+    pub(super) fn delivery(&mut self) -> Result<(), EngineError> {
+        let Some(delivery) = self.fabric.pop() else { return Ok(()) };
+        let id = delivery.flow.request;
+        let took = delivery.arrived.since(delivery.submitted);
+        self.emit(&Event::Delivered { id, tokens: delivery.flow.tokens, took });
+        let live = self.live.get(id);
+        live.flows -= 1;
+        if live.flows > 0 || !live.all_sent {
+            return Ok(());
+        }
+        let (prefill, decode) = (live.prefill, live.decode);
+        live.prefill.slot = None;
+        self.emit(&Event::Transferred { id });
+        let slot = prefill.slot.expect("a request that sends has a place");
+        let sent = self.batch(prefill).finish_send(slot);
+        sent.map_err(|source| self.worker_error(prefill.worker, source))?;
+        let slot = decode.slot.expect("a request that is sent has a place to go to");
+        let received = self.batch(decode).finish_receive(slot);
+        received.map_err(|source| self.worker_error(decode.worker, source))?;
+        self.wake(prefill.worker);
+        self.wake(decode.worker);
+        Ok(())
+    }
+}

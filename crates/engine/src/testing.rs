@@ -1,0 +1,83 @@
+//! Conformance suites for plug-ins: one call checks the laws of a trait.
+//!
+//! A broken law is a panic whose message begins with the law's id; `docs/invariants.md` lists them.
+
+use sglsim_units::{RequestId, RngStreams, Seconds, SimTime, WorkerId};
+
+use crate::fabric::{Fabric, Flow};
+
+pub use sglsim_radix::testing::conformance as prefix_cache_conformance;
+pub use sglsim_router::testing::conformance as route_policy_conformance;
+pub use sglsim_sched::testing::{
+    conformance as scheduler_conformance, decode_conformance as decode_scheduler_conformance,
+    policy_conformance,
+};
+pub use sglsim_workload::testing::conformance as workload_conformance;
+
+/// Hands random flows to a fabric and checks `FABRIC-1` to `FABRIC-4`.
+///
+/// # Panics
+///
+/// If a law is broken.
+pub fn fabric_conformance(make: impl Fn() -> Box<dyn Fabric>) {
+    for seed in 0..32 {
+        one_fabric(make().as_mut(), seed);
+    }
+}
+
+fn one_fabric(fabric: &mut dyn Fabric, seed: u64) {
+    use rand_core::Rng;
+    let mut rng = RngStreams::new(seed).stream("testing/fabric");
+    let mut draw = |below: u32| (rng.next_u32() % below) as f64;
+    let mut under_way: Vec<(Flow, SimTime)> = Vec::new();
+    let mut now = SimTime::ZERO;
+    for id in 0..200 {
+        let flow = Flow {
+            request: RequestId(id),
+            from: WorkerId(draw(3) as u32),
+            to: WorkerId(3 + draw(3) as u32),
+            tokens: 1 + draw(1000) as u64,
+            alone: Seconds::new(draw(1000) * 1e-5).expect("not negative"),
+        };
+        now += Seconds::new(draw(100) * 1e-4).expect("not negative");
+        while fabric.peek().is_some_and(|at| at <= now) {
+            take(fabric, &mut under_way, seed);
+        }
+        fabric.submit(now, flow);
+        under_way.push((flow, now));
+    }
+    while fabric.peek().is_some() {
+        take(fabric, &mut under_way, seed);
+    }
+    assert!(under_way.is_empty(), "FABRIC-1 every flow arrives: {} never did", under_way.len());
+}
+
+fn take(fabric: &mut dyn Fabric, under_way: &mut Vec<(Flow, SimTime)>, seed: u64) {
+    let announced = fabric.peek().expect("the caller peeked");
+    let delivery = fabric.pop().unwrap_or_else(|| {
+        panic!("FABRIC-1 every flow arrives: `peek` said {announced}, `pop` has nothing")
+    });
+    assert_eq!(delivery.arrived, announced, "FABRIC-3 `pop` gives what `peek` announced");
+    let request = delivery.flow.request;
+    let Some(position) = under_way.iter().position(|(flow, _)| flow.request == request) else {
+        panic!("FABRIC-1 every flow arrives once: {request} came again (seed {seed})");
+    };
+    let (flow, submitted) = under_way.remove(position);
+    let earliest = submitted + flow.alone;
+    assert!(
+        delivery.arrived >= earliest,
+        "FABRIC-2 not before its time alone: {request} arrived at {}, earliest {earliest}",
+        delivery.arrived
+    );
+    if let Some(next) = fabric.peek() {
+        assert!(next >= announced, "FABRIC-3 time never goes back: {next} after {announced}");
+    }
+    let overtaken = under_way[..position]
+        .iter()
+        .find(|(earlier, _)| (earlier.from, earlier.to) == (flow.from, flow.to));
+    assert!(
+        overtaken.is_none(),
+        "FABRIC-4 flows of one pair stay in order: {request} overtook {:?}",
+        overtaken.map(|(earlier, _)| earlier.request)
+    );
+}
