@@ -14,7 +14,7 @@ use sglsim_units::{RequestId, SimTime};
 
 fn rank(page_size: u32) -> (SchedulerConfig, BatchState) {
     let page = PageSize::new(page_size).expect("pages are not empty");
-    let mut config = SchedulerConfig::new(1 << 40, 1 << 20);
+    let mut config = SchedulerConfig::new(1 << 56, 1 << 20);
     config.page_size = page_size;
     let cache = RadixCache::new(page, EvictionPolicy::Lru);
     let memory = Memory::new(PagePool::new(config.max_total_num_tokens, page), Box::new(cache));
@@ -44,14 +44,14 @@ fn step(scheduler: &mut SglangScheduler, batch: &mut BatchState) -> ForwardMode 
     mode
 }
 
-/// One decode step of a batch in which nobody finishes.
+/// One decode step of a batch in which nobody finishes, however often it is run.
 fn decode_step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sched/decode_step");
     group.throughput(Throughput::Elements(1));
     for running in [256_u32, 2048, 16_384] {
         let (config, mut batch) = rank(16);
         for id in 0..running {
-            let new = request(id, 1 << 39);
+            let new = request(id, 1 << 50);
             let committed = new.prompt.tokens() + u64::from(id % 16);
             seed::running(&mut batch, new, 1 + u64::from(id % 16), committed);
         }

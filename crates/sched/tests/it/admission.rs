@@ -311,7 +311,6 @@ fn formed(scenario: &Scenario<'_>, theirs: &Value) -> Vec<(String, TokenCount)> 
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "says what is not covered")]
 fn admission_is_what_sglang_recorded() {
     let (Some(scenarios), Some(answers)) =
         (lines("admission.jsonl"), lines("admission.expected.jsonl"))

@@ -1,5 +1,7 @@
 //! Integration tests of `sglsim-sched`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod admission;
 mod broken;
 mod conformance;
