@@ -90,6 +90,9 @@ pub(crate) struct Rank {
 }
 
 /// The logical clock that recency is read from.
+///
+/// SGLang's draws a few more times, for the root and for values that are replaced at once. Only the
+/// order of the others decides anything, and that is the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock(u64);
 

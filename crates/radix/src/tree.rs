@@ -166,6 +166,42 @@ impl<E: Element> RadixCache<E> {
         Some(if common < self.nodes[child].tokens { self.split(child, common) } else { child })
     }
 
+    /// Makes what is left of `cursor` a new leaf under `parent`.
+    fn add_leaf(
+        &mut self,
+        parent: u32,
+        mut cursor: Cursor<'_, E>,
+        key: Key<'_, E>,
+        hits: u32,
+    ) -> u32 {
+        let (tokens, namespace) = (cursor.left(), key.namespace());
+        let hash = cursor.hash_of_next(u64::from(self.page_size.get()), seed(parent, namespace));
+        let usage = Usage {
+            last_access: self.clock.draw(),
+            created: self.clock.draw(),
+            hits,
+            priority: key.priority(),
+        };
+        let mut run = SmallVec::new();
+        cursor.for_each_run(tokens, |part| run.push(part));
+        self.unlist(parent);
+        self.nodes[parent].children += 1;
+        let leaf = self.nodes.insert(Node {
+            run,
+            tokens,
+            hash,
+            namespace,
+            parent,
+            children: 0,
+            locks: 0,
+            usage,
+        });
+        self.adopt(leaf);
+        self.list(leaf);
+        self.evictable += tokens;
+        leaf
+    }
+
     /// Cuts the first `at` tokens of `lower` off into a new node above it, and returns that.
     fn split(&mut self, lower: u32, at: u64) -> u32 {
         self.unlist(lower);
@@ -175,9 +211,7 @@ impl<E: Element> RadixCache<E> {
         cursor.for_each_run(at, |run| front.push(run));
         cursor.for_each_run(old.tokens - at, |run| rest.push(run));
 
-        let usage = Usage { last_access: self.clock.draw(), ..old.usage };
-        self.clock.draw(); // a creation time, which the old node's then replaces
-        let upper = Node { run: front, tokens: at, children: 1, usage, ..*old };
+        let upper = Node { run: front, tokens: at, children: 1, ..*old };
         let (hash, namespace) = (old.hash, old.namespace);
         let upper = self.nodes.insert(upper);
         *self.children.find_mut(hash, |&child| child == lower).expect("every node is a child") =
@@ -263,7 +297,6 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
     fn insert(&mut self, key: Key<'_, E>, inserted_len: u64) -> Inserted {
         let mut cursor = key.whole_pages(self.page_size).cursor();
         let (mut last, tokens) = (ROOT, cursor.left());
-        self.clock.draw(); // the root's, which nothing reads
         while let Some(child) = self.descend(last, &mut cursor, key.namespace()) {
             let time = self.clock.draw();
             let is_new_to_request = tokens - cursor.left() > inserted_len;
@@ -335,44 +368,6 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
 
     fn protected_tokens(&self) -> u64 {
         self.protected
-    }
-}
-
-impl<E: Element> RadixCache<E> {
-    /// Makes what is left of `cursor` a new leaf under `parent`.
-    fn add_leaf(
-        &mut self,
-        parent: u32,
-        mut cursor: Cursor<'_, E>,
-        key: Key<'_, E>,
-        hits: u32,
-    ) -> u32 {
-        let (tokens, namespace) = (cursor.left(), key.namespace());
-        let hash = cursor.hash_of_next(u64::from(self.page_size.get()), seed(parent, namespace));
-        let usage = Usage {
-            last_access: self.clock.draw(),
-            created: self.clock.draw(),
-            hits,
-            priority: key.priority(),
-        };
-        let mut run = SmallVec::new();
-        cursor.for_each_run(tokens, |part| run.push(part));
-        self.unlist(parent);
-        self.nodes[parent].children += 1;
-        let leaf = self.nodes.insert(Node {
-            run,
-            tokens,
-            hash,
-            namespace,
-            parent,
-            children: 0,
-            locks: 0,
-            usage,
-        });
-        self.adopt(leaf);
-        self.list(leaf);
-        self.evictable += tokens;
-        leaf
     }
 }
 
