@@ -231,9 +231,6 @@ impl BatchState {
     /// scheduled here.
     pub fn submit(&mut self, new: Submission) -> Result<Slot, SchedError> {
         let tokens = new.prompt.tokens();
-        if tokens == 0 {
-            return Err(SchedError::EmptyPrompt { request: new.id });
-        }
         self.config.check_prompt(new.id, tokens)?;
         let room = self.config.max_new_tokens(tokens);
         let prefill_only = self.config.mode == DisaggregationMode::Prefill;

@@ -135,8 +135,11 @@ impl SchedulerConfig {
     ///
     /// # Errors
     ///
-    /// [`SchedError::PromptTooLong`] with what is allowed.
+    /// [`SchedError::EmptyPrompt`]; [`SchedError::PromptTooLong`] with what is allowed.
     pub fn check_prompt(&self, request: RequestId, tokens: TokenCount) -> Result<(), SchedError> {
+        if tokens == 0 {
+            return Err(SchedError::EmptyPrompt { request });
+        }
         let allowed = self.max_req_input_len();
         if tokens <= allowed && self.max_new_tokens(tokens) > 0 {
             return Ok(());

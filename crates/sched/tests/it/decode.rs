@@ -62,6 +62,37 @@ fn room_that_a_first_token_frees_is_used_at_once() {
     assert!(matches!(last, Some(Notice::Preallocated { slot, .. }) if *slot == second), "{last:?}");
 }
 
+/// Three requests that have just become rows, and one more that waits for memory.
+fn three_prebuilt(capacity: u64, stop_after: u64, prompt: u32) -> (BatchState, DecodeScheduler) {
+    let mut batch = rank_without_cache(&config(capacity));
+    let mut scheduler = DecodeScheduler::new();
+    let slots = [0, 1, 2].map(|id| submit(&mut batch, id, 10, stop_after));
+    step(&mut scheduler, &mut batch);
+    for slot in slots {
+        batch.finish_receive(slot).unwrap();
+    }
+    step(&mut scheduler, &mut batch);
+    submit(&mut batch, 3, prompt, 5);
+    (batch, scheduler)
+}
+
+#[test]
+fn new_rows_keep_512_tokens_more_for_one_step() {
+    let (mut batch, mut scheduler) = three_prebuilt(2400, 10, 100);
+    for waiting in [1, 0] {
+        step(&mut scheduler, &mut batch);
+        assert_eq!(batch.prealloc_queue_len(), waiting);
+    }
+}
+
+#[test]
+fn what_new_rows_kept_is_used_at_once_when_they_are_gone() {
+    let (mut batch, mut scheduler) = three_prebuilt(1700, 2, 1000);
+    assert!(batch.running().is_empty());
+    assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Idle);
+    assert_eq!((batch.prealloc_queue_len(), batch.transfer_queue_len()), (0, 1));
+}
+
 #[test]
 fn who_was_pushed_out_comes_back_before_new_prompts_and_arrivals() {
     let mut batch = rank_without_cache(&config(3000));
@@ -135,7 +166,7 @@ fn the_last_request_waits_on_the_host_for_memory_of_prompts_to_come() {
     assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Idle);
     batch.finish_receive(b).unwrap();
     let mut finished = Vec::new();
-    while !batch.is_empty() {
+    for _ in 0..4000 {
         for notice in step(&mut scheduler, &mut batch).1 {
             if let Notice::Finished { id, .. } = notice {
                 finished.push(id.0);

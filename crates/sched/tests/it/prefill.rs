@@ -119,6 +119,59 @@ fn rows_bound_the_batch_and_a_chunked_prompt_holds_one() {
 }
 
 #[test]
+fn a_full_batch_is_not_tried_again_until_somebody_leaves() {
+    let config = config(100, 1, Some(512));
+    let mut batch = rank_without_cache(&config);
+    let mut scheduler = SglangScheduler::new(&config);
+    for (id, prompt, max_new) in [(0, 10, 50), (1, 10, 5), (2, 20, 10)] {
+        batch.submit(request(id, prompt, max_new)).unwrap();
+    }
+    // 20 + 10 + 1 slots are not left beside 10 + 50 + 1 and 10 + 5 + 1.
+    step(&mut scheduler, &mut batch);
+    assert_eq!(ids(&batch, batch.waiting_queue()), [2]);
+    // From now on they would be: admission reserves only 0.7 of what runs.
+    for left in [2, 2, 2, 1] {
+        assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Decode);
+        assert_eq!(batch.running().len(), left);
+    }
+    assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Extend);
+}
+
+#[test]
+fn a_batch_that_ran_out_of_rows_is_full_until_somebody_leaves() {
+    let mut config = config(10_000, 1, Some(64));
+    config.max_running_requests = 3;
+    let mut batch = rank(&config);
+    let mut scheduler = SglangScheduler::new(&config);
+    for (id, prompt, max_new) in [(0, 100, 50), (1, 10, 3), (2, 10, 5)] {
+        batch.submit(request(id, prompt, max_new)).unwrap();
+    }
+    // The chunked prompt held a row when the second pass began, so one was missing for request 2;
+    // it is free now.
+    step(&mut scheduler, &mut batch);
+    step(&mut scheduler, &mut batch);
+    assert_eq!((batch.running().len(), batch.free_rows()), (2, 1));
+    for _ in 0..2 {
+        assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Decode);
+    }
+    assert_eq!(step(&mut scheduler, &mut batch).0, ForwardMode::Extend);
+}
+
+#[test]
+fn with_pages_a_prefill_evicts_for_one_more_per_request() {
+    let config = config(320, 16, Some(512));
+    let mut batch = rank(&config);
+    for content in 100..110 {
+        seed::cache(&mut batch, &[Span::new(content, 32)].into_iter().collect());
+    }
+    assert_eq!(batch.memory().available(), 0);
+    batch.submit(request(0, 17, 4)).unwrap();
+    step(&mut SglangScheduler::new(&config), &mut batch);
+    // 17 + 16 slots are asked for, two leaves of 32 go, and 32 slots are taken.
+    assert_eq!(batch.memory().available(), 32);
+}
+
+#[test]
 fn a_request_is_computed_but_for_what_is_cached_and_at_least_one_token() {
     let config = config(10_000, 16, Some(512));
     let mut batch = rank(&config);
@@ -170,6 +223,34 @@ fn of_prompts_that_share_an_uncached_prefix_lpm_lets_one_go_first() {
     assert_eq!(fill(&mut rank(&config)), [0, 2, 1]);
     // Without a cache there is nothing to share.
     assert_eq!(fill(&mut rank_without_cache(&config)), [0, 1, 2]);
+}
+
+/// The order in which `lpm` considers prompts, each given as the lengths of a shared text and of
+/// its own, when the first `cached` tokens of the shared one are cached.
+#[track_caller]
+fn check_lpm(cached: u32, prompts: &[(u32, u32)], order: &[u32]) {
+    let mut batch = rank(&config(10_000, 1, Some(512)));
+    seed::cache(&mut batch, &[Span::new(77, cached)].into_iter().collect());
+    for (id, &(shared, own)) in (0..).zip(prompts) {
+        let prompt = [Span::new(77, shared), Span::new(u64::from(id), own)].into_iter().collect();
+        batch.submit(Submission { prompt, ..request(id, 1, 4) }).unwrap();
+    }
+    seed::sort(&mut batch, &mut LongestPrefixMatch);
+    assert_eq!(ids(&batch, batch.waiting_queue()), order);
+}
+
+#[test]
+fn lpm_counts_at_most_all_but_the_last_token() {
+    check_lpm(100, &[(100, 0), (100, 5)], &[1, 0]);
+}
+
+#[test]
+fn lpm_compares_prompts_with_at_most_32_cached_tokens() {
+    check_lpm(32, &[(100, 5), (100, 6), (0, 9)], &[0, 2, 1]);
+    check_lpm(33, &[(100, 5), (100, 6), (0, 9)], &[0, 1, 2]);
+    // They wait for each other when they share at least 32.
+    check_lpm(0, &[(32, 5), (32, 6), (0, 9)], &[0, 2, 1]);
+    check_lpm(0, &[(31, 5), (31, 6), (0, 9)], &[0, 1, 2]);
 }
 
 #[test]
