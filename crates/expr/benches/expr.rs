@@ -1,2 +1,60 @@
-//! Benchmarks of `sglsim-expr`.
-fn main() {}
+//! Benchmarks of `sglsim-expr`: building, compiling and evaluating a step law of a few hundred
+//! operations. Throughput is per instruction of the tape.
+
+#![expect(clippy::print_stdout, reason = "reports what it measured")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sglsim_expr::{Context, Expr, Limits, Symbol, ceil, max, min, piecewise, pow};
+
+const INPUTS: [&str; 4] = ["tokens", "context", "tp", "ep"];
+const OPERATORS: u32 = 24;
+
+/// Rooflines of many operators, some with a choice of kernels.
+fn law() -> Expr {
+    let cx = Context::new();
+    let symbol =
+        |name: &str| cx.symbol(Symbol::int(name).at_least(1.0).at_most(1e6)).expect("a new symbol");
+    let [tokens, context, tp, ep] = INPUTS.map(symbol);
+    let rows = 128 * ceil(&tokens / 128);
+    let active = 256 * (1 - pow(0.96875, &tokens));
+    (1..=OPERATORS)
+        .map(|k| {
+            let share = f64::from(k) / f64::from(OPERATORS);
+            let flops = &rows * (4096 * k) / &tp;
+            let bytes = &context * (1152.0 * share) + &active * 4e4 / &ep + &tokens * 8192;
+            let roof = max(&flops / (9e14 * share), &bytes / 3.35e12);
+            let fast = piecewise([(tokens.ge(64 * k), &roof * 0.8 + 9e-6)], &roof + 4e-6);
+            min(fast, &flops / 5e14 + share * 1e-5)
+        })
+        .sum()
+}
+
+fn expr(c: &mut Criterion) {
+    let mut group = c.benchmark_group("expr");
+    let law = law();
+    let program = law.compile(&INPUTS).expect("all symbols are inputs");
+    let mut eval = program.evaluator();
+    let mut inputs = [100.0, 5000.0, 2.0, 8.0];
+
+    group.throughput(Throughput::Elements(program.instructions() as u64));
+    group.bench_function("eval/law", |b| {
+        b.iter(|| {
+            inputs[0] = if inputs[0] > 4000.0 { 1.0 } else { inputs[0] + 1.0 };
+            eval.eval1(black_box(&inputs))
+        });
+    });
+    group.throughput(Throughput::Elements(law.size() as u64));
+    group.bench_function("build/law", |b| b.iter(self::law));
+    group.bench_function("compile/law", |b| b.iter(|| law.compile(&INPUTS)));
+    group.bench_function("sympy/law", |b| b.iter(|| law.to_sympy()));
+    group.sample_size(10);
+    group.bench_function("simplify/law", |b| b.iter(|| law.simplify(&Limits::default())));
+    let simplified = law.simplify(&Limits::default());
+    println!("{:?}: {} -> {}", simplified.stop, simplified.cost_before, simplified.cost_after);
+    group.finish();
+}
+
+criterion_group!(benches, expr);
+criterion_main!(benches);

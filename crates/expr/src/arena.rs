@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
-use sglsim_units::{HashMap, HashSet};
+use sglsim_units::HashMap;
 
 use crate::facts::{Direction, Facts, FreeSet, slack};
 use crate::module::Roots;
@@ -173,16 +173,26 @@ impl Arena {
 
     /// As [`Arena::reachable`], not entering nodes that `enter` refuses (and leaving them out).
     pub(crate) fn reachable_while(&self, roots: &[Id], enter: impl Fn(Id) -> bool) -> Vec<Id> {
-        let mut seen: HashSet<Id> = HashSet::default();
+        let Some(last) = roots.iter().max() else { return Vec::new() };
+        // One bit per id up to the last root. Children have smaller ids, so one sweep from the top
+        // finds them all, and the result is sorted without sorting.
+        let mut wanted = vec![0u64; last.index() / 64 + 1];
         let mut found = Vec::new();
-        let mut stack: Vec<Id> = roots.to_vec();
-        while let Some(id) = stack.pop() {
-            if enter(id) && seen.insert(id) {
-                found.push(id);
-                self.node(id).for_each_child(|child| stack.push(child));
+        roots.iter().for_each(|root| wanted[root.index() / 64] |= 1 << (root.index() % 64));
+        for word in (0..wanted.len()).rev() {
+            while wanted[word] != 0 {
+                let bit = 63 - wanted[word].leading_zeros();
+                wanted[word] ^= 1 << bit;
+                let id = Id(u32::try_from(word * 64).expect("ids are 32 bits") + bit);
+                if enter(id) {
+                    found.push(id);
+                    self.node(id).for_each_child(|child| {
+                        wanted[child.index() / 64] |= 1 << (child.index() % 64);
+                    });
+                }
             }
         }
-        found.sort_unstable();
+        found.reverse();
         found
     }
 
@@ -406,7 +416,24 @@ fn scaled(x: &Facts, coefficient: Number) -> Facts {
     if coefficient.is_one() {
         return *x;
     }
-    widened(Facts::constant(coefficient.to_f64(), coefficient.is_integer())).mul(x)
+    let constant = Facts::constant(coefficient.to_f64(), coefficient.is_integer());
+    let product = widened(constant).mul(x);
+    // The ends of an integer's range divide exactly more often than not: n / 64 is at most 1 for
+    // n up to 64, and not a rounding above it.
+    match coefficient.as_ratio() {
+        Some((num, den)) if x.integer && num.unsigned_abs() < 1 << 20 && den < 1 << 40 => {
+            let (num, den) = (num as f64, den as f64);
+            let end = |value: f64, outward: fn(f64) -> f64| {
+                let scaled = value * num;
+                let exact = scaled.abs() < 9e15 && scaled % den == 0.0;
+                if exact { scaled / den } else { outward(scaled / den) }
+            };
+            let (first, last) = if num < 0.0 { (x.hi, x.lo) } else { (x.lo, x.hi) };
+            let (lo, hi) = (end(first, f64::next_down), end(last, f64::next_up));
+            Facts { lo: lo.max(product.lo), hi: hi.min(product.hi), ..product }.settled()
+        }
+        _ => product,
+    }
 }
 
 impl std::fmt::Debug for Arena {

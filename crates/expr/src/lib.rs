@@ -57,6 +57,7 @@ mod module;
 mod node;
 mod number;
 mod ops;
+mod simplify;
 mod symbol;
 mod tape;
 mod values;
@@ -70,6 +71,7 @@ pub use ops::{
     Operand, add_of, all_of, ceil, ceil_div, exp, floor, floor_div, ln, max, max_of, min, min_of,
     piecewise, pow, sqrt, sum,
 };
+pub use simplify::{Limits, Simplified, Stop};
 pub use symbol::{Sort, Symbol};
 pub use tape::{Evaluator, Program};
 pub use values::Values;

@@ -183,6 +183,39 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Estimated cost of one evaluation, in additions; a loop counts as 50 rounds of its body.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.code.cost(0..self.code.instructions.len())
+    }
+}
+
+impl Code {
+    fn cost(&self, range: std::ops::Range<usize>) -> f64 {
+        let mut total = 0.0;
+        let mut at = range.start;
+        while at < range.end {
+            let instruction = self.instructions[at];
+            at += 1;
+            total += match instruction.op {
+                Op::Div => 3.0,
+                Op::Sqrt => 4.0,
+                Op::Pow | Op::Exp | Op::Ln => 12.0,
+                Op::PowInt => 2.0,
+                Op::Ceil | Op::Floor => 1.5,
+                Op::Sum => {
+                    let body = at..at + self.loops[instruction.c as usize].length as usize;
+                    at = body.end;
+                    30.0 + 50.0 * self.cost(body)
+                }
+                _ => 1.0,
+            };
+        }
+        total
+    }
+}
+
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program")

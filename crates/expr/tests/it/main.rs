@@ -9,5 +9,6 @@ mod evaluate;
 mod export;
 mod random;
 mod server;
+mod simplify;
 mod sums;
 mod sympy;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -17,7 +18,9 @@ fn python(program: &str, input: &Value) -> Option<Value> {
         println!("skipped: SGLSIM_PYTHON is not set");
         return None;
     };
-    let name = format!("input-{}-{}.json", std::process::id(), program.len());
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("input-{}-{call}.json", std::process::id());
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, input.to_string()).unwrap();
     let out = Command::new(interpreter).arg("-c").arg(program).arg(&path).output().unwrap();
