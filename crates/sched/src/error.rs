@@ -26,8 +26,9 @@ pub enum SchedError {
     },
     /// A scheduler chose a step that does not fit the batch it formed.
     #[error(
-        "a {mode:?} step was chosen while {extending} requests are in the extend batch and {running} \
-         run; with an extend batch it must be Extend, and Decode needs a running batch"
+        "step {mode:?} was chosen with {extending} requests in the extend batch and {running} \
+         running; Extend needs an extend batch, Decode a running batch and no extend batch, Idle no \
+         extend batch"
     )]
     WrongMode {
         /// The step.
@@ -103,7 +104,7 @@ pub enum SchedError {
     },
     /// Every row is taken.
     #[error(
-        "request {request} cannot be admitted: {running} requests run or extend, \
+        "request {request} cannot be admitted: {running} requests hold a row, \
          `max_running_requests` is {allowed}"
     )]
     NoRow {

@@ -5,6 +5,9 @@
 //! refuse what cannot be. A [`Scheduler`] reads it and chooses moves; [`SglangScheduler`] and
 //! [`DecodeScheduler`] choose as SGLang does. A [`SchedulePolicy`] orders the waiting queue.
 //!
+//! Your own scheduler or queue order is tested by one call of `testing::conformance`,
+//! `testing::decode_conformance` or `testing::policy_conformance` (feature `testing`).
+//!
 //! It knows tokens, queues and memory; it knows nothing of how long a step takes, of other workers,
 //! or of a request's true output length.
 //!

@@ -1,7 +1,9 @@
 //! Random workloads on small ranks: pools that force eviction, chunking and retraction.
 
 use rand_core::Rng;
-use sglsim_radix::{EvictionPolicy, NoCache, PagePool, PageSize, PrefixCache, RadixCache, Span};
+use sglsim_radix::{
+    BlockLru, EvictionPolicy, NoCache, PagePool, PageSize, PrefixCache, RadixCache, Span,
+};
 use sglsim_units::{RequestId, RngStreams, SimTime, TokenCount};
 
 use crate::{BatchState, DisaggregationMode, Memory, SchedulerConfig, Submission};
@@ -11,11 +13,18 @@ use crate::{BatchState, DisaggregationMode, Memory, SchedulerConfig, Submission}
 pub(super) struct Case {
     pub(super) seed: u64,
     pub(super) config: SchedulerConfig,
-    pub(super) cached: bool,
+    cache: Cache,
     /// Requests and the step at which each comes, in that order.
     pub(super) arrivals: Vec<(u64, Submission)>,
     /// Steps that the KV of each request is on its way.
     pub(super) delays: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Cache {
+    None,
+    Radix,
+    BlockLru,
 }
 
 /// Whole numbers from a random stream.
@@ -68,16 +77,21 @@ impl Case {
             arrivals.push((at, shape.request(&mut draw, id)));
             delays.push(draw.one_of(&[0, 1, 5, 300]));
         }
-        Self { seed, config, cached: !decode && draw.between(0, 3) > 0, arrivals, delays }
+        let cache = if decode {
+            Cache::None
+        } else {
+            draw.one_of(&[Cache::None, Cache::Radix, Cache::Radix, Cache::BlockLru])
+        };
+        Self { seed, config, cache, arrivals, delays }
     }
 
     /// The rank of the case, with nothing on it.
     pub(super) fn rank(&self) -> BatchState {
         let page = PageSize::new(self.config.page_size).expect("pages of a case are not empty");
-        let cache: Box<dyn PrefixCache> = if self.cached {
-            Box::new(RadixCache::new(page, EvictionPolicy::Lru))
-        } else {
-            Box::new(NoCache::new(page))
+        let cache: Box<dyn PrefixCache> = match self.cache {
+            Cache::None => Box::new(NoCache::new(page)),
+            Cache::Radix => Box::new(RadixCache::new(page, EvictionPolicy::Lru)),
+            Cache::BlockLru => Box::new(BlockLru::new(page)),
         };
         let memory = Memory::new(PagePool::new(self.config.max_total_num_tokens, page), cache);
         BatchState::new(self.config.clone(), memory).expect("settings of a case are valid")
@@ -85,8 +99,8 @@ impl Case {
 
     /// Where to look: appended to the message of every broken law.
     pub(super) fn place(&self, step: u64) -> String {
-        let cache = if self.cached { "radix cache" } else { "no cache" };
-        format!("at step {step} of workload {}, {cache}, {:?}", self.seed, self.config)
+        let Self { seed, cache, config, .. } = self;
+        format!("at step {step} of workload {seed}, prefix cache {cache:?}, {config:?}")
     }
 }
 

@@ -91,7 +91,7 @@ fn rows_memory_and_a_second_cut_are_refused() {
     admit(&mut batch, slots[1], 160).unwrap();
     check(
         &admit(&mut batch, slots[2], 160).unwrap_err(),
-        "request r2 cannot be admitted: 2 requests run or extend, `max_running_requests` is 2",
+        "request r2 cannot be admitted: 2 requests hold a row, `max_running_requests` is 2",
     );
     let mut config = config();
     config.max_running_requests = 3;
@@ -117,8 +117,8 @@ fn a_step_must_fit_the_batches() {
     admit(&mut batch, slot, 10).unwrap();
     check(
         &batch.begin_step(ForwardMode::Idle).unwrap_err(),
-        "a Idle step was chosen while 1 requests are in the extend batch and 0 run; with an extend \
-         batch it must be Extend, and Decode needs a running batch",
+        "step Idle was chosen with 1 requests in the extend batch and 0 running; Extend needs an \
+         extend batch, Decode a running batch and no extend batch, Idle no extend batch",
     );
     batch.begin_step(ForwardMode::Extend).unwrap();
 }
