@@ -106,6 +106,10 @@ macro_rules! coefficients {
                 }
             }
 
+            fn as_array(&self) -> [f64; Self::TABLE.len()] {
+                [$(self.$name),+]
+            }
+
             fn slot(&mut self, name: &str) -> Option<&mut f64> {
                 match name {
                     $(stringify!($name) => Some(&mut self.$name),)+
@@ -143,7 +147,8 @@ coefficients! {
     gemm_efficiency_8bit: Share["1"] "Share of the fp8 or int8 peak rate that a large GEMM reaches";
     gemm_efficiency_4bit: Share["1"] "Share of the fp4 peak rate that a large GEMM reaches";
     gemm_wave_quantisation: Weight["1"] "Share of a GEMM's tiles that wait for their wave to be full: 1 without any split-K or stream-K";
-    gemm_latency: NonNegative["s"] "Time of a GEMM kernel that neither computes nor reads";
+    gemm_latency: NonNegative["s"] "Time of a 16-bit GEMM kernel that neither computes nor reads";
+    gemm_latency_8bit: NonNegative["s"] "Time of an fp8, int8 or fp4 GEMM kernel that neither computes nor reads";
     grouped_gemm_efficiency: Share["1"] "Share of the 16-bit peak rate that the experts' grouped GEMM reaches";
     grouped_gemm_efficiency_8bit: Share["1"] "Share of the fp8 or int8 peak rate that the experts' grouped GEMM reaches";
     grouped_gemm_efficiency_4bit: Share["1"] "Share of the fp4 peak rate that the experts' grouped GEMM reaches";
@@ -191,6 +196,7 @@ impl Coefficients {
             gemm_efficiency_4bit: 0.5,
             gemm_wave_quantisation: 0.2,
             gemm_latency: 3.5e-6,
+            gemm_latency_8bit: 5.5e-6,
             grouped_gemm_efficiency: 0.5,
             grouped_gemm_efficiency_8bit: 0.35,
             grouped_gemm_efficiency_4bit: 0.35,
@@ -250,6 +256,7 @@ impl Coefficients {
                 hbm_efficiency: 0.75,
                 kv_read_efficiency: 0.7,
                 gemm_latency: 6e-6,
+                gemm_latency_8bit: 8e-6,
                 elementwise_latency: 4e-6,
                 ..hopper
             },
@@ -265,7 +272,8 @@ impl Coefficients {
     /// [`KernelError::UnknownCoefficient`] with the nearest name, or
     /// [`KernelError::Coefficient`] if the value is out of range; nothing is changed then.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), KernelError> {
-        let Some(info) = Self::TABLE.iter().find(|info| info.name == name) else {
+        let info = Self::TABLE.iter().find(|info| info.name == name);
+        let (Some(info), Some(slot)) = (info, self.slot(name)) else {
             let names = Self::TABLE.iter().map(|info| info.name);
             return Err(KernelError::UnknownCoefficient {
                 name: name.to_owned(),
@@ -273,7 +281,7 @@ impl Coefficients {
             });
         };
         check(info, value)?;
-        *self.slot(name).expect("the table lists the fields") = value;
+        *slot = value;
         Ok(())
     }
 
@@ -283,9 +291,8 @@ impl Coefficients {
     ///
     /// [`KernelError::Coefficient`] for the first that is out of range.
     pub fn check(&self) -> Result<(), KernelError> {
-        Self::TABLE.iter().try_for_each(|info| {
-            check(info, self.get(info.name).expect("the table lists the fields"))
-        })
+        let values = self.as_array();
+        Self::TABLE.iter().zip(values).try_for_each(|(info, value)| check(info, value))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sglsim_expr::ExprError;
 use sglsim_hw::HwError;
-use sglsim_units::{Bytes, Nearest};
+use sglsim_units::{Bytes, Nearest, UnitError};
 
 /// A law cannot be built, or a plan cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,9 @@ pub enum KernelError {
     /// The hardware does not have what a law needs. The message says what.
     #[error(transparent)]
     Hw(#[from] HwError),
+    /// A quantity is out of range. The message says which.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
     /// No coefficient has this name.
     #[error("unknown coefficient `{name}`{nearest}")]
     UnknownCoefficient {

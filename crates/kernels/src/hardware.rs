@@ -1,6 +1,6 @@
 //! The hardware as laws see it: symbols for the datasheet's figures and for θ.
 
-use sglsim_expr::{Expr, Symbol};
+use sglsim_expr::{Context, Expr, Symbol, Values};
 use sglsim_hw::{Precision, Topology};
 
 use crate::KernelError;
@@ -32,6 +32,48 @@ pub struct Hardware {
 }
 
 impl Hardware {
+    /// The symbols of some hardware and their values, for laws that are used outside a
+    /// [`StepLaw`](crate::StepLaw). `scope` is put in front of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Coefficient`] if a coefficient is out of range, [`KernelError::Expr`] if a
+    /// symbol of another declaration has one of the names.
+    ///
+    /// ```
+    /// use sglsim_expr::{Context, Symbol};
+    /// use sglsim_hw::{Gpu, Precision, Topology};
+    /// use sglsim_kernels::operator::{OperatorLaw, gemm::{Gemm, TiledRoofline}};
+    /// use sglsim_kernels::{Coefficients, Hardware};
+    ///
+    /// let cx = Context::new();
+    /// let topology = Topology::of(Gpu::preset("H100")?)?;
+    /// let theta = Coefficients::for_architecture(topology.gpu().architecture);
+    /// let (on, values) = Hardware::of(&cx, "", &topology, &theta)?;
+    /// let gemm = Gemm {
+    ///     m: cx.symbol(Symbol::int("m").positive())?,
+    ///     n: cx.constant(8192),
+    ///     k: cx.constant(8192),
+    ///     precision: Precision::Bf16,
+    ///     bytes_per_weight: 2.0,
+    ///     bytes_per_input: 2.0,
+    /// };
+    /// let seconds = TiledRoofline.time(&gemm, &on).evaluate(&values.with("m", 8192.0))?;
+    /// let peak = 2.0 * 8192.0_f64.powi(3) / 989.4e12;
+    /// assert!((1.2..1.4).contains(&(seconds / peak)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of(
+        cx: &Context,
+        scope: &str,
+        topology: &Topology,
+        coefficients: &Coefficients,
+    ) -> Result<(Self, Values), KernelError> {
+        let mut scope = Scope::new(cx, scope);
+        let hardware = Self::declare(&mut scope, topology, coefficients)?;
+        Ok((hardware, scope.values))
+    }
+
     pub(crate) fn declare(
         scope: &mut Scope<'_>,
         topology: &Topology,
@@ -113,6 +155,13 @@ impl Hardware {
                 precision,
                 [&theta.gemm_efficiency, &theta.gemm_efficiency_8bit, &theta.gemm_efficiency_4bit],
             )
+    }
+
+    /// Time of a dense GEMM in `precision` that neither computes nor reads \[s\].
+    #[must_use]
+    pub fn gemm_latency(&self, precision: Precision) -> &Expr {
+        let (wide, narrow) = (&self.theta.gemm_latency, &self.theta.gemm_latency_8bit);
+        self.by_width(precision, [wide, narrow, narrow])
     }
 
     /// Rate that the experts' grouped GEMM reaches in `precision` \[FLOP/s\].

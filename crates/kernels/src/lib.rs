@@ -1,4 +1,56 @@
-//! Operator laws, parallel plans, memory laws and the step law, as expressions.
+//! How long a step takes, and what fits into a GPU, as expressions.
+//!
+//! One law is one function that returns an [`Expr`](sglsim_expr::Expr). The simulator runs the
+//! compiled law, a solver gets the same law as a formula, and there is no other implementation.
+//! This crate knows models, hardware and kernels; it knows neither queues nor time.
+//!
+//! ```
+//! use sglsim_expr::Context;
+//! use sglsim_hw::{Gpu, Topology};
+//! use sglsim_kernels::{Coefficients, ParallelPlan, RankFeatures, StepFeatures, StepLaw};
+//! use sglsim_model::ModelShape;
+//!
+//! let topology = Topology::of(Gpu::preset("H100")?)?;
+//! let theta = Coefficients::for_architecture(topology.gpu().architecture);
+//! let model = ModelShape::preset("Llama-3.1-8B")?;
+//! let plan = ParallelPlan::tensor(1);
+//! let law = StepLaw::of(&Context::new(), "", &model, &topology, &theta, &plan)?;
+//!
+//! // The engine's reading: this scenario's law, compiled to a function of the batch.
+//! let mut rank = RankFeatures::default();
+//! rank.add_extend(0, 2048); // a prompt of 2048 tokens, nothing cached
+//! let step = StepFeatures::of_ranks([&rank]);
+//! let seconds = law.compile()?.seconds(&step);
+//! assert!((0.03..0.06).contains(&seconds));
+//!
+//! // The solver's reading: the same law, symbolic in sizes, hardware and θ.
+//! let symbols = law.step_time().free_symbols();
+//! assert!(symbols.iter().any(|symbol| symbol.name == "tp_size"));
+//! assert!(symbols.iter().any(|symbol| symbol.name == "gemm_efficiency"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is where
+//!
+//! * [`StepFeatures`], built from [`RankFeatures`]: all that the cost of a step depends on.
+//! * [`ParallelPlan`]: TP, attention DP, EP, and whether a model can be spread that way.
+//! * [`Coefficients`]: θ, what a datasheet does not say; [`Hardware`]: all that laws see of it.
+//! * [`operator`]: one law per kind of kernel call, each behind [`OperatorLaw`], to be replaced
+//!   through a [`LawSet`].
+//! * [`StepLaw`] puts them together; [`StepProgram`] is it, compiled.
+//! * [`MemoryLaw`]: weights, KV cells, `mem_fraction_static`, `max_total_num_tokens`.
+//! * [`TransferLaw`]: KV from a prefill to a decode worker.
+//! * [`cuda_graph_sizes`], [`padded_batch`]: captured CUDA graphs.
+//!
+//! # How far to trust it
+//!
+//! Without a calibration θ is [`Coefficients::for_architecture`], chosen by hand. On an H100 that
+//! meets measured single operators with a median error of about 10 % (16-bit GEMM, attention,
+//! all-reduce) to 30 % (fp8 GEMM, experts); `tests/it/measured.rs` prints the figures.
+//!
+//! Left out: pipeline stages, LoRA, fused all-reduce with norm, two-batch overlap, expert
+//! load imbalance other than as one factor, and the dependence of attention on how unequal the
+//! sequences of a batch are.
 
 mod coefficients;
 mod error;

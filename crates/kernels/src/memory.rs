@@ -298,18 +298,17 @@ impl MemoryLaw {
         let value = |expr: &Expr| expr.evaluate(&self.values);
         let tokens = value(&self.max_total_num_tokens)?;
         let (weights, cell) = (value(&self.weight_bytes)?, value(&self.cell_bytes)?);
-        let bytes = |value| Bytes::new(value).expect("sizes are not negative");
         if tokens < f64::from(self.page_size) {
             return Err(KernelError::DoesNotFit {
-                needed: bytes(weights + cell * f64::from(self.page_size)),
-                available: bytes(value(&self.available)?.max(0.0)),
+                needed: Bytes::new(weights + cell * f64::from(self.page_size))?,
+                available: Bytes::new(value(&self.available)?.max(0.0))?,
                 tp_size: self.plan.tp_size,
                 smallest_tp_size: self.smallest_tp_size()?,
             });
         }
         Ok(MemoryFit {
-            weight_bytes: bytes(weights),
-            cell_bytes: bytes(cell),
+            weight_bytes: Bytes::new(weights)?,
+            cell_bytes: Bytes::new(cell)?,
             mem_fraction_static: value(&self.mem_fraction_static)?,
             max_total_num_tokens: tokens as TokenCount,
             max_running_requests: value(&self.max_running_requests)? as TokenCount,
@@ -367,7 +366,7 @@ impl MemoryOptions {
             return wrong(field, 0.0, ">= 1");
         }
         let chunk = self.chunked_prefill_size.unwrap_or_else(|| default_chunked_prefill_size(gpu));
-        if chunk % self.page_size != 0 {
+        if !chunk.is_multiple_of(self.page_size) {
             return wrong("chunked_prefill_size", f64::from(chunk), "a multiple of page_size");
         }
         // SGLang caps only its own default at the requested concurrency.
@@ -411,7 +410,7 @@ fn weight_bytes(model: &ModelShape, knobs: &Knobs, plan: &ParallelPlan) -> Expr 
     };
     let shared = match plan.moe_a2a_backend {
         MoeA2aBackend::None => part(Part::SharedExperts) / tp,
-        MoeA2aBackend::DeepEp => part(Part::SharedExperts) + 0 * tp,
+        MoeA2aBackend::DeepEp => tp.context().constant(part(Part::SharedExperts)),
     };
     attention
         + (part(Part::DenseFfn) + part(Part::Experts) + part(Part::LmHead)) / tp

@@ -112,14 +112,14 @@ impl ParallelPlan {
         let tp_size = size("tp_size", tp);
         tp_size.must(format!("the deployment has {gpus} GPUs"), |tp| tp <= gpus.max(1))?;
         size("dp_size", dp)
-            .must(format!("tp_size ({tp}) must be a multiple of it"), |dp| tp % dp == 0)?;
+            .must(format!("tp_size ({tp}) must be a multiple of it"), |dp| tp.is_multiple_of(dp))?;
         size("ep_size", ep)
-            .must(format!("tp_size ({tp}) must be a multiple of it"), |ep| tp % ep == 0)?;
+            .must(format!("tp_size ({tp}) must be a multiple of it"), |ep| tp.is_multiple_of(ep))?;
 
         let heads = model.num_attention_heads;
         tp_size.must(
             format!("num_attention_heads ({heads}) must be a multiple of tp_size / dp_size"),
-            |tp| tp % dp == 0 && heads % (tp / dp) == 0,
+            |tp| tp.is_multiple_of(dp) && heads.is_multiple_of(tp / dp),
         )?;
         if let Attention::Gqa(gqa) = &model.attention {
             let kv = gqa.kv_heads;
@@ -127,14 +127,17 @@ impl ParallelPlan {
                 format!(
                     "num_key_value_heads ({kv}) must divide, or be divided by, tp_size / dp_size"
                 ),
-                |tp| tp % dp == 0 && (kv % (tp / dp) == 0 || (tp / dp) % kv == 0),
+                |tp| {
+                    tp.is_multiple_of(dp)
+                        && (kv.is_multiple_of(tp / dp) || (tp / dp).is_multiple_of(kv))
+                },
             )?;
         }
         if model.dense_layers() > 0 {
             let inner = model.intermediate_size;
             tp_size
                 .must(format!("intermediate_size ({inner}) must be a multiple of it"), |tp| {
-                    inner % tp == 0
+                    inner.is_multiple_of(tp)
                 })?;
         }
         let Some(moe) = &model.moe else {
@@ -151,12 +154,12 @@ impl ParallelPlan {
         let experts = moe.num_experts;
         size("ep_size", ep).must(
             format!("tp_size ({tp}) and num_experts ({experts}) must be multiples of it"),
-            |ep| tp % ep == 0 && experts % ep == 0,
+            |ep| tp.is_multiple_of(ep) && experts.is_multiple_of(ep),
         )?;
         let inner = moe.moe_intermediate_size;
         tp_size.must(
             format!("moe_intermediate_size ({inner}) must be a multiple of tp_size / ep_size"),
-            |tp| tp % ep == 0 && inner % (tp / ep) == 0,
+            |tp| tp.is_multiple_of(ep) && inner.is_multiple_of(tp / ep),
         )?;
         if self.moe_a2a_backend == MoeA2aBackend::DeepEp {
             size("ep_size", ep)

@@ -1,7 +1,9 @@
 //! The step law: how long one step of a worker takes, as a function of its features, the parallel
 //! sizes and θ.
 
-use sglsim_expr::{Constraint, Context, Evaluator, Expr, Program, Values, all_of, floor_div, max};
+use sglsim_expr::{
+    Constraint, Context, Evaluator, Expr, Limits, Program, Values, all_of, floor_div, max,
+};
 use sglsim_hw::Topology;
 use sglsim_model::{Attention, ModelShape};
 
@@ -11,6 +13,9 @@ use crate::{Coefficients, Hardware, KernelError, LawSet, ParallelPlan, StepFeatu
 
 mod layers;
 mod work;
+
+/// How far a bound law is simplified: what more would give is not worth its time in a sweep.
+const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };
 
 /// Parallel sizes as symbols.
 #[derive(Clone, Debug)]
@@ -153,7 +158,7 @@ impl StepLaw {
         let work = layers.work();
         let label = |name: &str, time: &Expr, doc| time.named(scope.name(name), "s", doc);
         let mut parts = Vec::new();
-        let mut launches = Expr::from(cx.constant(0));
+        let mut launches = cx.constant(0);
         for (name, doc, part) in &work {
             parts.push((*name, label(name, &part.time, *doc)));
             launches = launches + part.launches(&knobs.tp_size);
@@ -229,7 +234,7 @@ impl StepLaw {
     pub fn compile(&self) -> Result<StepProgram, KernelError> {
         let bound = self.step_time.bind(&self.values);
         bound.check()?;
-        let law = bound;
+        let law = bound.simplify(&LIMITS).expr;
         Ok(StepProgram::new(self.program(&[&law])?))
     }
 

@@ -61,7 +61,7 @@ impl Gemm {
 /// | `q` | `gemm_wave_quantisation` | 1 |
 /// | `SM` | streaming multiprocessors | 1 |
 /// | `η_c`, `η_m` | `gemm_efficiency…`, `hbm_efficiency` | 1 |
-/// | `t₀` | `gemm_latency` | s |
+/// | `t₀` | `gemm_latency…` | s |
 ///
 /// # Source
 ///
@@ -90,6 +90,6 @@ impl OperatorLaw<Gemm> for TiledRoofline {
         let bandwidth = on.weight_bandwidth();
         let memory = present(&gemm.m) * (gemm.weight_bytes() / &bandwidth)
             + &gemm.m * (gemm.bytes_per_row() / bandwidth);
-        present(&gemm.m) * &on.theta.gemm_latency + max(compute, memory)
+        present(&gemm.m) * on.gemm_latency(gemm.precision) + max(compute, memory)
     }
 }

@@ -1,5 +1,7 @@
 //! What must hold of every law, whatever the numbers.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use sglsim_expr::{Context, Expr, Values};
 use sglsim_kernels::{ParallelPlan, RankFeatures, StepFeatures, StepLaw};
@@ -9,12 +11,13 @@ use crate::scenario::{any_rank, at, law, law_on, point, scenarios};
 /// Relative room for sums in another order.
 const ROUNDING: f64 = 1e-12;
 
-fn laws() -> Vec<(String, StepLaw)> {
+/// The laws of all scenarios.
+static LAWS: LazyLock<Vec<(String, ParallelPlan, StepLaw)>> = LazyLock::new(|| {
     scenarios()
         .into_iter()
-        .map(|(model, plan)| (format!("{model} {plan:?}"), law(model, plan)))
+        .map(|(model, plan)| (format!("{model} {plan:?}"), plan, law(model, plan)))
         .collect()
-}
+});
 
 fn each_rank(plan: &ParallelPlan, rank: RankFeatures) -> StepFeatures {
     StepFeatures::of_ranks(&vec![rank; plan.dp_size as usize])
@@ -22,11 +25,11 @@ fn each_rank(plan: &ParallelPlan, rank: RankFeatures) -> StepFeatures {
 
 #[test]
 fn no_work_costs_nothing() {
-    for (name, law) in laws() {
+    for (name, _, law) in LAWS.iter() {
         let idle = StepFeatures { eager: 1.0, ..StepFeatures::default() };
-        assert_eq!(at(&law, law.step_time(), &idle), 0.0, "{name}");
+        assert_eq!(at(law, law.step_time(), &idle), 0.0, "{name}");
         for (part, time) in law.parts() {
-            assert_eq!(at(&law, time, &idle), 0.0, "{name} {part}");
+            assert_eq!(at(law, time, &idle), 0.0, "{name} {part}");
         }
     }
 }
@@ -40,7 +43,7 @@ fn one_gpu_does_not_communicate() {
 
 #[test]
 fn constraints_hold_for_plans_that_pass_the_check() {
-    for (name, law) in laws() {
+    for (name, _, law) in LAWS.iter() {
         for constraint in law.constraints() {
             let holds = constraint.holds.evaluate(law.values()).unwrap();
             assert_eq!(holds, 1.0, "{name}: {}", constraint.name);
@@ -80,16 +83,16 @@ fn two_laws_share_a_context_under_two_scopes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// The compiled program, the expression, and the parts are one law.
     #[test]
     fn program_is_the_expression(ranks in prop::collection::vec(any_rank(), 8)) {
-        for (name, law) in laws() {
-            let dp = law.values().get("dp_size").unwrap() as usize;
+        for (name, plan, law) in LAWS.iter() {
+            let dp = plan.dp_size as usize;
             let step = StepFeatures::of_ranks(&ranks[..dp]);
             let seconds = law.compile().unwrap().seconds(&step);
-            let expected = at(&law, law.step_time(), &step);
+            let expected = at(law, law.step_time(), &step);
             prop_assert!((seconds - expected).abs() <= ROUNDING * expected, "{name}: {seconds} {expected}");
             prop_assert!(seconds.is_finite() && seconds >= 0.0);
 
@@ -114,8 +117,8 @@ proptest! {
                                    rank.decode_context + more, rank.query_tokens.max(1)),
             _ => larger.eager = true,
         }
-        for (name, law) in laws() {
-            if law.values().get("dp_size") != Some(1.0) {
+        for (name, plan, law) in LAWS.iter() {
+            if plan.dp_size > 1 {
                 continue;
             }
             let mut program = law.compile().unwrap();
@@ -129,25 +132,24 @@ proptest! {
     /// tokens may: the gathered buffer then changes its padding, as SGLang's does.)
     #[test]
     fn more_attention_never_costs_less_with_replicas(rank in any_rank(), more in 1u64..5_000) {
-        for (model, plan) in scenarios().into_iter().filter(|(_, plan)| plan.dp_size > 1) {
-            let mut program = law(model, plan).compile().unwrap();
-            let small = program.seconds(&each_rank(&plan, rank));
+        for (name, plan, law) in LAWS.iter().filter(|(_, plan, _)| plan.dp_size > 1) {
+            let mut program = law.compile().unwrap();
+            let small = program.seconds(&each_rank(plan, rank));
             let mut larger = rank;
             larger.decode_context += more;
             larger.extend_pairs += more as f64;
             larger.extend_prefix += more;
-            let large = program.seconds(&each_rank(&plan, larger));
-            prop_assert!(large >= small * (1.0 - ROUNDING), "{model}: {small} to {large}");
+            let large = program.seconds(&each_rank(plan, larger));
+            prop_assert!(large >= small * (1.0 - ROUNDING), "{name}: {small} to {large}");
         }
     }
 
     /// Better hardware, or reaching more of it, never takes longer; higher latencies never less.
     #[test]
     fn better_hardware_never_takes_longer(rank in any_rank(), factor in 1.0f64..1.5) {
-        for (model, plan) in scenarios() {
-            let law = law(model, plan);
-            let step = each_rank(&plan, rank);
-            let base = at(&law, law.step_time(), &step);
+        for (scenario, plan, law) in LAWS.iter() {
+            let step = each_rank(plan, rank);
+            let base = at(law, law.step_time(), &step);
             for name in law.values().names() {
                 let better = name.ends_with("_bandwidth") || name.starts_with("peak_flops");
                 let share = name.contains("_efficiency");
@@ -156,11 +158,11 @@ proptest! {
                     continue;
                 }
                 let value = law.values().get(name).unwrap() * factor;
-                let values = point(&law, &step).with(name, if share { value.min(1.0) } else { value });
+                let values = point(law, &step).with(name, if share { value.min(1.0) } else { value });
                 let time = law.step_time().evaluate(&values).unwrap();
                 let room = ROUNDING * base;
                 let holds = if worse { time >= base - room } else { time <= base + room };
-                prop_assert!(holds, "{model} {plan:?}, {name} times {factor}: {base} to {time}");
+                prop_assert!(holds, "{scenario}, {name} times {factor}: {base} to {time}");
             }
         }
     }

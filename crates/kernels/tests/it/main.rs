@@ -1,5 +1,8 @@
 //! Integration tests of `sglsim-kernels`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
+
 mod laws;
 mod measured;
 mod numbers;

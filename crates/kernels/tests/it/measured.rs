@@ -1,1 +1,252 @@
-//! Plausibility against measured operators. Nothing is fitted here.
+//! Plausibility against measured operators of an H100 SXM. Nothing is fitted here: these are the
+//! default coefficients, and the bounds only catch a law that is wrong in kind.
+//!
+//! Data: per-operator timings of SGLang 0.5.14 from NVIDIA's `aiconfigurator-core` 0.12.0 (Apache-2.0).
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use flate2::read::GzDecoder;
+use sglsim_expr::{Context, Expr, Symbol, Values};
+use sglsim_hw::Precision;
+use sglsim_kernels::operator::OperatorLaw;
+use sglsim_kernels::operator::attention::{
+    DecodeAttention, FlashDecode, FlashPrefill, PrefillAttention,
+};
+use sglsim_kernels::operator::collective::AllReduce;
+use sglsim_kernels::operator::gemm::{Gemm, TiledRoofline};
+use sglsim_kernels::operator::moe::{Experts, GroupedRoofline};
+use sglsim_kernels::{Coefficients, Hardware, LawSet};
+
+use crate::scenario::topology;
+
+/// One table of measurements.
+struct Table {
+    columns: csv::StringRecord,
+    rows: Vec<csv::StringRecord>,
+}
+
+/// The table, or nothing and a remark if there is no data.
+fn table(path: &str) -> Option<Table> {
+    let Some(data) = std::env::var_os("SGLSIM_DATA") else {
+        println!("skipped: SGLSIM_DATA is not set");
+        return None;
+    };
+    let path = PathBuf::from(data).join("aiconfigurator/h100_sxm").join(path);
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
+    let columns = reader.headers().unwrap().clone();
+    Some(Table { columns, rows: reader.records().map(Result::unwrap).collect() })
+}
+
+impl Table {
+    fn column(&self, name: &str) -> usize {
+        self.columns.iter().position(|column| column == name).unwrap()
+    }
+
+    /// Keeps the rows in which the columns have these values.
+    fn only(mut self, wanted: &[(&str, &str)]) -> Self {
+        for (name, value) in wanted {
+            let at = self.column(name);
+            self.rows.retain(|row| &row[at] == *value);
+        }
+        self
+    }
+
+    /// The columns' numbers, and the latency in seconds.
+    fn numbers(&self, names: &[&str]) -> Vec<(Vec<f64>, f64)> {
+        let at: Vec<usize> = names.iter().map(|name| self.column(name)).collect();
+        let latency = self.column("latency");
+        let number = |row: &csv::StringRecord, at: usize| row[at].parse::<f64>().unwrap();
+        self.rows
+            .iter()
+            .map(|row| {
+                (at.iter().map(|at| number(row, *at)).collect(), number(row, latency) * 1e-3)
+            })
+            .collect()
+    }
+}
+
+/// An H100, its symbols, and integer symbols for the columns of a table.
+struct Bench {
+    on: Hardware,
+    values: Values,
+    symbols: Vec<Expr>,
+}
+
+impl Bench {
+    fn new(names: &[&str]) -> Self {
+        let cx = Context::new();
+        let topology = topology("H100");
+        let theta = Coefficients::for_architecture(topology.gpu().architecture);
+        let (on, values) = Hardware::of(&cx, "", &topology, &theta).unwrap();
+        let symbol = |name: &&str| cx.symbol(Symbol::int(*name).positive()).unwrap();
+        Self { on, values, symbols: names.iter().map(symbol).collect() }
+    }
+
+    fn constant(&self, value: u32) -> Expr {
+        self.on.sm_count.context().constant(value)
+    }
+
+    /// Median and 90th percentile of the absolute relative error of `law` over the table.
+    fn errors(&self, names: &[&str], law: &Expr, measured: &[(Vec<f64>, f64)]) -> (f64, f64) {
+        let mut law = law.bind(&self.values).compile(names).unwrap().evaluator();
+        let mut errors: Vec<f64> = measured
+            .iter()
+            .map(|(inputs, seconds)| (law.eval1(inputs) / seconds - 1.0).abs())
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        assert!(errors.len() > 20, "only {} rows", errors.len());
+        (errors[errors.len() / 2], errors[errors.len() * 9 / 10])
+    }
+
+    #[track_caller]
+    fn check(&self, what: &str, names: &[&str], law: &Expr, table: &Table, allowed: f64) {
+        let measured = table.numbers(names);
+        let (median, p90) = self.errors(names, law, &measured);
+        println!(
+            "{what}: median error {:.1} %, 90th percentile {:.1} %, {} rows",
+            median * 100.0,
+            p90 * 100.0,
+            measured.len()
+        );
+        assert!(median < allowed, "{what}: median error {median:.3}, allowed {allowed}");
+    }
+}
+
+#[test]
+fn gemm() {
+    let names = ["m", "n", "k"];
+    for (dtype, precision, bytes, allowed) in
+        [("bfloat16", Precision::Bf16, 2.0, 0.15), ("fp8", Precision::Fp8, 1.0, 0.3)]
+    {
+        let Some(table) = table("gemm/gemm_perf__sglang-0.5.14.csv.gz") else { return };
+        let bench = Bench::new(&names);
+        let [m, n, k] = [0, 1, 2].map(|at| bench.symbols[at].clone());
+        let call = Gemm { m, n, k, precision, bytes_per_weight: bytes, bytes_per_input: bytes };
+        let law = TiledRoofline.time(&call, &bench.on);
+        bench.check(
+            &format!("{dtype} GEMM"),
+            &names,
+            &law,
+            &table.only(&[("gemm_dtype", dtype)]),
+            allowed,
+        );
+    }
+}
+
+const FA3: [(&str, &str); 3] =
+    [("kernel_source", "fa3"), ("kv_cache_dtype", "bfloat16"), ("window_size", "0")];
+
+#[test]
+fn prefill_attention() {
+    let names = ["batch_size", "isl", "num_heads", "num_key_value_heads"];
+    for head_dim in [64, 128, 256] {
+        let Some(table) = table("attention/context_attention_perf__sglang-0.5.14.csv.gz") else {
+            return;
+        };
+        let bench = Bench::new(&names);
+        let [batch, length, heads, kv_heads] = [0, 1, 2, 3].map(|at| bench.symbols[at].clone());
+        let tokens = &batch * &length;
+        let call = PrefillAttention {
+            pairs: &tokens * (&length + 1) / 2,
+            tokens,
+            prefix: bench.constant(0),
+            heads,
+            head_dims: (head_dim, head_dim),
+            kv_bytes_per_token: kv_heads * (4 * head_dim),
+        };
+        let law = FlashPrefill.time(&call, &bench.on);
+        let table = table.only(&FA3).only(&[("head_dim", &head_dim.to_string())]);
+        bench.check(&format!("prefill attention {head_dim}"), &names, &law, &table, 0.4);
+    }
+}
+
+#[test]
+fn decode_attention() {
+    let names = ["batch_size", "isl", "step", "num_heads", "num_key_value_heads"];
+    for head_dim in [64, 128, 256] {
+        let Some(table) = table("attention/generation_attention_perf__sglang-0.5.14.csv.gz") else {
+            return;
+        };
+        let bench = Bench::new(&names);
+        let [batch, length, step, heads, kv_heads] =
+            [0, 1, 2, 3, 4].map(|at| bench.symbols[at].clone());
+        let call = DecodeAttention {
+            context: &batch * (length + step),
+            query_tokens: bench.constant(1),
+            seqs: batch,
+            heads,
+            head_dims: (head_dim, head_dim),
+            kv_bytes_per_token: kv_heads * (4 * head_dim),
+        };
+        let law = FlashDecode.time(&call, &bench.on);
+        let table = table.only(&FA3).only(&[("head_dim", &head_dim.to_string())]);
+        bench.check(&format!("decode attention {head_dim}"), &names, &law, &table, 0.4);
+    }
+}
+
+#[test]
+fn latent_decode_attention() {
+    let names = ["batch_size", "isl", "step", "num_heads"];
+    let Some(table) = table("mla/generation_mla_perf__sglang-0.5.14.csv.gz") else { return };
+    let bench = Bench::new(&names);
+    let [batch, length, step, heads] = [0, 1, 2, 3].map(|at| bench.symbols[at].clone());
+    let call = DecodeAttention {
+        context: &batch * (length + step),
+        query_tokens: bench.constant(1),
+        kv_bytes_per_token: bench.constant(576 * 2),
+        seqs: batch,
+        heads,
+        head_dims: (576, 512),
+    };
+    let law = FlashDecode.time(&call, &bench.on);
+    let table = table.only(&[("kv_cache_dtype", "bfloat16")]);
+    bench.check("MLA decode attention", &names, &law, &table, 0.4);
+}
+
+#[test]
+fn experts() {
+    let names = ["num_tokens", "inter_size", "moe_tp_size", "moe_ep_size"];
+    // Hidden size, experts, experts per token: Mixtral-8x7B, Qwen3-235B-A22B. Tensor parallel only:
+    // the expert parallel rows of this table take several times the arithmetic of their rank.
+    for (hidden_size, num_experts, top_k) in [(4096, 8, 2), (4096, 128, 8)] {
+        let Some(table) = table("moe/moe_perf__sglang-0.5.14.csv.gz") else { return };
+        let bench = Bench::new(&names);
+        let [tokens, inner, tp, ep] = [0, 1, 2, 3].map(|at| bench.symbols[at].clone());
+        let call = Experts {
+            tokens,
+            num_experts,
+            top_k,
+            hidden_size,
+            intermediate_size: inner / tp,
+            ep_size: ep,
+            precision: Precision::Bf16,
+            bytes_per_weight: 2.0,
+            bytes_per_input: 2.0,
+        };
+        let law = GroupedRoofline.time(&call, &bench.on);
+        let table = table.only(&[
+            ("kernel_source", "sglang_fused_moe_triton"),
+            ("moe_dtype", "bfloat16"),
+            ("moe_ep_size", "1"),
+            ("distribution", "balanced"),
+            ("hidden_size", &hidden_size.to_string()),
+            ("num_experts", &num_experts.to_string()),
+            ("topk", &top_k.to_string()),
+        ]);
+        bench.check(&format!("{top_k} of {num_experts} experts"), &names, &law, &table, 0.4);
+    }
+}
+
+#[test]
+fn all_reduce() {
+    let names = ["message_size", "num_gpus"];
+    let Some(table) = table("comm/custom_allreduce_perf__sglang-0.5.14.csv.gz") else { return };
+    let bench = Bench::new(&names);
+    let [elements, group] = [0, 1].map(|at| bench.symbols[at].clone());
+    let call = AllReduce { bytes_per_row: bench.constant(2), rows: elements, group };
+    let law = LawSet::default().all_reduce.time(&call, &bench.on);
+    let table = table.only(&[("backend", "sglang_graph")]);
+    bench.check("all-reduce in a graph", &names, &law, &table, 0.4);
+}

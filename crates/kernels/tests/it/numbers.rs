@@ -34,8 +34,9 @@ fn decode_attention_reads_the_cache() {
     // 256 sequences of 4000 tokens, 327 680 B each on 4 GPUs, at 85 % of the bandwidth.
     let law = law("Llama-3.1-70B", ParallelPlan::tensor(4));
     let step = decode(256, 256 * 4000);
-    let reading = 256.0 * 4000.0 * 327_680.0 / 4.0 / (3.35e12 * 0.85);
-    close(part(&law, "t_attention", &step), reading, 0.05);
+    // Each sequence costs 96 tokens more, and each of 80 layers starts one kernel.
+    let reading = 256.0 * 4096.0 * 327_680.0 / 4.0 / (3.35e12 * 0.85);
+    close(part(&law, "t_attention", &step), reading + 80.0 * 10e-6, 0.005);
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn long_prefill_is_bound_by_arithmetic() {
     // 32 heads of 128, 32 layers: 4·32·128·32 FLOP per pair.
     let pairs = 8192.0 * 8193.0 / 2.0 + 320.0 * 8192.0;
     let attention = 4.0 * 32.0 * 128.0 * 32.0 * pairs / (989.4e12 * 0.65);
-    close(part(&law, "t_attention", &step), attention, 0.01);
+    close(part(&law, "t_attention", &step), attention + 32.0 * 11e-6, 1e-9);
 }
 
 #[test]
