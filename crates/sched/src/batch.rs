@@ -291,13 +291,15 @@ impl BatchState {
         let (protected, node) =
             (req.protected, req.node.expect("a request that computed tokens holds a node"));
         let before = self.memory.available();
-        let (now, node) = self.memory.checkpoint(req.key(req.committed), protected, node);
+        let (now, node) =
+            self.memory.checkpoint(req.key(req.committed), protected, req.inserted, node);
         let freed = self.memory.available() - before;
         // What is now protected was private before; the duplicates among it are free already.
         self.private -= now - protected;
         debug_assert!(freed <= now - protected);
         let req = self.req_mut(slot);
         req.protected = now;
+        req.inserted = req.inserted.max(now);
         req.node = Some(node);
     }
 

@@ -91,8 +91,8 @@ impl Memory {
     }
 
     /// Publishes the first tokens of a request, which holds `protected` of them in the cache
-    /// already under `node`. Returns the new protected length and its node, locked; slots that
-    /// turned out to be duplicates are free again.
+    /// already under `node` and has itself put `inserted` of them there before. Returns the new
+    /// protected length and its node, locked; slots that turned out to be duplicates are free again.
     ///
     /// # Source
     ///
@@ -101,12 +101,13 @@ impl Memory {
         &mut self,
         key: Key<'_>,
         protected: TokenCount,
+        inserted: TokenCount,
         node: NodeId,
     ) -> (TokenCount, NodeId) {
-        let inserted = self.cache.insert(key, protected);
-        self.pool.release(inserted.present.saturating_sub(protected));
-        self.cache.lock(inserted.node);
+        let kept = self.cache.insert(key, inserted);
+        self.pool.release(kept.present.saturating_sub(protected));
+        self.cache.lock(kept.node);
         self.cache.unlock(node);
-        (inserted.tokens, inserted.node)
+        (kept.tokens, kept.node)
     }
 }

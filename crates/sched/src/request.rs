@@ -86,6 +86,8 @@ pub(crate) struct Req {
     pub(crate) allocated: TokenCount,
     /// Leading tokens that the cache owns.
     pub(crate) protected: TokenCount,
+    /// Leading tokens that it has put there itself, now or before a retraction.
+    pub(crate) inserted: TokenCount,
     /// The locked cache node at the end of those.
     pub(crate) node: Option<NodeId>,
     /// Prefix found in the cache at admission, for reports.
@@ -116,6 +118,7 @@ impl Req {
             committed: 0,
             allocated: 0,
             protected: 0,
+            inserted: 0,
             node: None,
             cached: 0,
             joined: 0,
