@@ -22,7 +22,8 @@ pub mod moe;
 ///
 /// The time is in \[s\], finite and not negative on the whole domain of the symbols, zero if the
 /// call has no work, and never shorter for more work. A law that reads a number instead of a symbol
-/// hides it from whoever fits or differentiates the formula.
+/// hides it from whoever fits or differentiates the formula. `testing::conformance` (feature
+/// `testing`) checks the first part in one call.
 ///
 /// ```
 /// use sglsim_expr::{Expr, max};

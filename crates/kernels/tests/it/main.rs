@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 #![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
+mod files;
 mod laws;
 mod measured;
 mod numbers;
+mod operators;
 mod scenario;
