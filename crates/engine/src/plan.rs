@@ -50,6 +50,8 @@ pub struct PoolPlan {
     pub coefficients: Coefficients,
     /// How the memory of a GPU is divided.
     pub memory: MemoryLaw,
+    /// The server arguments that decide it.
+    pub memory_options: MemoryOptions,
     /// The same in numbers.
     pub fit: MemoryFit,
     /// Time of a step.
@@ -179,6 +181,7 @@ impl PoolPlan {
             plan,
             coefficients,
             memory,
+            memory_options: options,
             fit,
             law,
             scheduler,

@@ -39,6 +39,14 @@ impl Default for DurationLaw {
 }
 
 impl DurationLaw {
+    /// Its mean \[s\].
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        match *self {
+            Self::Fixed(mean) | Self::Exponential { mean } | Self::LogNormal { mean, .. } => mean,
+        }
+    }
+
     pub(crate) fn sampler(&self, field: &str) -> Result<DurationSampler, WorkloadError> {
         let part = |name: &str| format!("{field}.{name}");
         Ok(match *self {

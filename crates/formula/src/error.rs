@@ -1,0 +1,87 @@
+//! Why there is no formula.
+
+use std::path::PathBuf;
+
+use sglsim_expr::ExprError;
+use sglsim_kernels::KernelError;
+use sglsim_units::Nearest;
+
+use crate::Metric;
+
+/// Why a formula cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormulaError {
+    /// There is no metric of this name.
+    #[error("there is no metric `{name}`{hint}; known are: {}", known.join(", "))]
+    UnknownMetric {
+        /// What was asked for.
+        name: String,
+        /// The closest name.
+        hint: Nearest,
+        /// All names.
+        known: Vec<&'static str>,
+    },
+    /// The deployment has no such metric.
+    #[error("`{metric}` is not defined for {deployment}; ask for {instead}")]
+    Unavailable {
+        /// The metric.
+        metric: Metric,
+        /// The kind of deployment.
+        deployment: &'static str,
+        /// Metrics that it has instead.
+        instead: &'static str,
+    },
+    /// A formula has no such symbol.
+    #[error("the formula has no knob `{name}`{hint}; knobs: {}; parameters: {}",
+        knobs.join(", "), parameters.join(", "))]
+    UnknownKnob {
+        /// What was asked for.
+        name: String,
+        /// The closest symbol.
+        hint: Nearest,
+        /// What may be decided.
+        knobs: Vec<String>,
+        /// The other symbols, which may be named, too.
+        parameters: Vec<String>,
+    },
+    /// A run in which no request finished freezes nothing.
+    #[error("no request of the run finished, so there is nothing to freeze")]
+    NothingFinished,
+    /// A frozen value is out of its range.
+    #[error("frozen `{field}` is {value}, allowed is {allowed}")]
+    FrozenOutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A file of frozen values cannot be read or written.
+    #[error("cannot {action} the frozen values in `{}`", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of frozen values has another form.
+    #[error("`{}` is no file of frozen values", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<ron::error::SpannedError>,
+    },
+    /// A law cannot be built.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// An expression cannot be built or evaluated.
+    #[error(transparent)]
+    Expr(#[from] ExprError),
+}

@@ -1,0 +1,321 @@
+//! What only a run can know, measured and given a name.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sglsim_engine::{Report, RequestRecord, Scenario, WorkloadConfig};
+use sglsim_expr::Symbol;
+use sglsim_workload::Arrivals;
+
+use crate::FormulaError;
+
+/// What a run tells a formula: how long prompts and outputs are, how much of a prompt a cache has,
+/// how the requests come.
+///
+/// A steady-state formula sees the workload through these means alone. They are parameters of the
+/// formula, under their names, so that a what-if on the workload is a change of values.
+///
+/// ```
+/// use sglsim_formula::{Frozen, Load};
+///
+/// // Without a run: every request has 2000 prompt and 200 output tokens, 500 of them cached.
+/// let frozen = Frozen::assumed(2000.0, 500.0, 200.0, Load::Unlimited)?;
+/// assert_eq!(frozen.mean_extend_pairs, 1500.0 * (500.0 + 1501.0 / 2.0));
+/// assert_eq!(frozen.mean_decode_context, 2000.0 + 100.0);
+/// # Ok::<(), sglsim_formula::FormulaError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Frozen {
+    /// Where the values come from.
+    pub source: String,
+    /// Requests they are means over \[1\]; 0 if they are assumed.
+    pub requests: u64,
+    /// Mean prompt length S \[token\].
+    pub mean_prompt_tokens: f64,
+    /// Mean number of leading prompt tokens found in a prefix cache, H \[token\].
+    pub mean_cached_tokens: f64,
+    /// Mean query-key pairs of a prompt's uncached part, E\[u·(h + (u+1)/2)\] \[token²\].
+    pub mean_extend_pairs: f64,
+    /// Mean output length O \[token\].
+    pub mean_output_tokens: f64,
+    /// Mean context of a sequence in a decode step, Σ (o−1)·(s + o/2) / Σ (o−1) \[token\]: long
+    /// outputs decode for longer, so they count more.
+    pub mean_decode_context: f64,
+    /// How requests come.
+    pub load: Load,
+}
+
+/// How requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Load {
+    /// There is always a next one waiting: a burst.
+    Unlimited,
+    /// At a rate that does not depend on the deployment.
+    Open {
+        /// Requests per second \[1/s\].
+        request_rate: f64,
+    },
+    /// From users who wait for an answer before they send the next one.
+    Closed {
+        /// Number of users \[1\].
+        max_concurrency: f64,
+        /// Mean time between an answer and the next request \[s\].
+        mean_think_time: f64,
+    },
+}
+
+/// A frozen value as a formula shows it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Parameter {
+    /// Its symbol: name, domain, unit and meaning.
+    pub symbol: Symbol,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Frozen {
+    /// What the run of a scenario tells.
+    ///
+    /// Means are over the requests that finished. The rate of an open load is the one at which
+    /// requests really arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`FormulaError::NothingFinished`].
+    pub fn of(report: &Report, scenario: &Scenario) -> Result<Self, FormulaError> {
+        let done: Vec<&RequestRecord> =
+            report.requests.iter().filter(|record| record.finished.is_some()).collect();
+        if done.is_empty() {
+            return Err(FormulaError::NothingFinished);
+        }
+        let mean = |of: fn(&RequestRecord) -> f64| {
+            done.iter().map(|record| of(record)).sum::<f64>() / done.len() as f64
+        };
+        let mean_steps = mean(decode_steps);
+        let mean_prompt_tokens = mean(|record| record.prompt_tokens as f64);
+        let frozen = Self {
+            source: format!(
+                "simulation of {} with {}, seed {}",
+                report.model, report.workload, report.seed
+            ),
+            requests: done.len() as u64,
+            mean_prompt_tokens,
+            mean_cached_tokens: mean(|record| record.cached_tokens as f64),
+            mean_extend_pairs: mean(|record| {
+                extend_pairs(record.prompt_tokens as f64, record.cached_tokens as f64)
+            }),
+            mean_output_tokens: mean(|record| record.output_tokens as f64),
+            mean_decode_context: if mean_steps > 0.0 {
+                let context = |record: &RequestRecord| {
+                    let half = record.output_tokens as f64 / 2.0;
+                    decode_steps(record) * (record.prompt_tokens as f64 + half)
+                };
+                mean(context) / mean_steps
+            } else {
+                mean_prompt_tokens
+            },
+            load: Load::of(report, scenario),
+        };
+        frozen.checked()
+    }
+
+    /// A workload without a run: every request has the same lengths.
+    ///
+    /// # Errors
+    ///
+    /// [`FormulaError::FrozenOutOfRange`].
+    pub fn assumed(
+        prompt_tokens: f64,
+        cached_tokens: f64,
+        output_tokens: f64,
+        load: Load,
+    ) -> Result<Self, FormulaError> {
+        let frozen = Self {
+            source: "assumed".to_owned(),
+            requests: 0,
+            mean_prompt_tokens: prompt_tokens,
+            mean_cached_tokens: cached_tokens,
+            mean_extend_pairs: extend_pairs(prompt_tokens, cached_tokens),
+            mean_output_tokens: output_tokens,
+            mean_decode_context: prompt_tokens + output_tokens / 2.0,
+            load,
+        };
+        frozen.checked()
+    }
+
+    /// Reads what [`Frozen::to_ron`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`FormulaError::File`], [`FormulaError::Format`] or [`FormulaError::FrozenOutOfRange`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, FormulaError> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| FormulaError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let frozen: Self = ron::from_str(&text).map_err(|source| FormulaError::Format {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        frozen.checked()
+    }
+
+    /// Writes them to a file that [`Frozen::from_file`] reads.
+    ///
+    /// # Errors
+    ///
+    /// [`FormulaError::File`].
+    pub fn write_to(&self, path: impl AsRef<Path>) -> Result<(), FormulaError> {
+        let path = path.as_ref();
+        fs::write(path, self.to_ron()).map_err(|source| FormulaError::File {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// As RON.
+    #[must_use]
+    pub fn to_ron(&self) -> String {
+        let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::default());
+        text.expect("numbers and a text are always written") + "\n"
+    }
+
+    /// Each value with its symbol.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut all = Vec::from(self.means());
+        all.extend(self.load_parameters());
+        all
+    }
+
+    /// Prompt, cached part, pairs, output, context.
+    pub(crate) fn means(&self) -> [Parameter; 5] {
+        let mean = |name: &str, least: f64, unit: &str, doc: &str, value: f64| Parameter {
+            symbol: Symbol::real(name).at_least(least).unit(unit).doc(doc),
+            value,
+        };
+        let cached = "mean prompt tokens found in a prefix cache";
+        let pairs = "mean query-key pairs of a prompt's uncached part";
+        let context = "mean context of a sequence in a decode step";
+        [
+            mean("mean_prompt_tokens", 1.0, "token", "mean prompt length", self.mean_prompt_tokens),
+            mean("mean_cached_tokens", 0.0, "token", cached, self.mean_cached_tokens),
+            mean("mean_extend_pairs", 0.0, "token^2", pairs, self.mean_extend_pairs),
+            mean("mean_output_tokens", 1.0, "token", "mean output length", self.mean_output_tokens),
+            mean("mean_decode_context", 1.0, "token", context, self.mean_decode_context),
+        ]
+    }
+
+    /// The arrival rate, or the users and their time to think.
+    pub(crate) fn load_parameters(&self) -> Vec<Parameter> {
+        match self.load {
+            Load::Unlimited => Vec::new(),
+            Load::Open { request_rate } => vec![Parameter {
+                symbol: Symbol::real("request_rate").positive().unit("1/s").doc("arrival rate"),
+                value: request_rate,
+            }],
+            Load::Closed { max_concurrency, mean_think_time } => vec![
+                Parameter {
+                    symbol: Symbol::real("max_concurrency")
+                        .at_least(1.0)
+                        .doc("most requests in flight"),
+                    value: max_concurrency,
+                },
+                Parameter {
+                    symbol: Symbol::real("mean_think_time")
+                        .non_negative()
+                        .unit("s")
+                        .doc("mean time between an answer and the next request"),
+                    value: mean_think_time,
+                },
+            ],
+        }
+    }
+
+    fn checked(self) -> Result<Self, FormulaError> {
+        let least = |field, value: f64, least: f64, allowed| {
+            if value.is_finite() && value >= least {
+                Ok(())
+            } else {
+                Err(FormulaError::FrozenOutOfRange { field, value, allowed })
+            }
+        };
+        let cached = self.mean_cached_tokens;
+        least("mean_prompt_tokens", self.mean_prompt_tokens, 1.0, ">= 1")?;
+        least("mean_cached_tokens", cached, 0.0, ">= 0")?;
+        if cached >= self.mean_prompt_tokens {
+            return Err(FormulaError::FrozenOutOfRange {
+                field: "mean_cached_tokens",
+                value: cached,
+                allowed: "less than mean_prompt_tokens",
+            });
+        }
+        least("mean_extend_pairs", self.mean_extend_pairs, 0.0, ">= 0")?;
+        least("mean_output_tokens", self.mean_output_tokens, 1.0, ">= 1")?;
+        least("mean_decode_context", self.mean_decode_context, 1.0, ">= 1")?;
+        match self.load {
+            Load::Unlimited => {}
+            Load::Open { request_rate } => {
+                least("request_rate", request_rate, f64::MIN_POSITIVE, "> 0")?;
+            }
+            Load::Closed { max_concurrency, mean_think_time } => {
+                least("max_concurrency", max_concurrency, 1.0, ">= 1")?;
+                least("mean_think_time", mean_think_time, 0.0, ">= 0")?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Load {
+    /// How the requests of a run came.
+    ///
+    /// A limit on the concurrency makes a closed load: whoever is held back arrives when another
+    /// one leaves. Requests that all arrived at once were waiting all the time.
+    fn of(report: &Report, scenario: &Scenario) -> Self {
+        let (limit, think) = match &scenario.workload {
+            WorkloadConfig::Trace(trace) => (trace.max_concurrency, 0.0),
+            WorkloadConfig::Synthetic(synthetic) => match &synthetic.arrivals {
+                Arrivals::ClosedLoop { concurrency, think } => {
+                    let users = synthetic.max_concurrency.unwrap_or(*concurrency);
+                    (Some(users.min(*concurrency)), think.mean())
+                }
+                _ => (synthetic.max_concurrency, 0.0),
+            },
+        };
+        if let Some(users) = limit {
+            return Self::Closed {
+                max_concurrency: f64::from(users.max(1)),
+                mean_think_time: think,
+            };
+        }
+        let arrivals = || report.requests.iter().map(|record| record.arrival);
+        match (arrivals().min(), arrivals().max()) {
+            (Some(first), Some(last)) if first < last => {
+                let gaps = (report.requests.len() - 1) as f64;
+                Self::Open { request_rate: gaps / last.since(first).get() }
+            }
+            _ => Self::Unlimited,
+        }
+    }
+}
+
+/// Decode steps that a request takes part in: its first token comes from its prefill.
+fn decode_steps(record: &RequestRecord) -> f64 {
+    record.output_tokens.saturating_sub(1) as f64
+}
+
+/// Query-key pairs of a prompt behind a cached prefix \[token²\].
+fn extend_pairs(prompt: f64, cached: f64) -> f64 {
+    let new = prompt - cached;
+    new * (cached + (new + 1.0) / 2.0)
+}

@@ -1,0 +1,321 @@
+//! A pool of workers as a formula sees it: its knobs, its memory, and the two kinds of steps that its
+//! workers run.
+
+use sglsim_engine::PoolPlan;
+use sglsim_expr::{Constraint, Expr, Symbol, floor_div, max, min, min_of, piecewise};
+use sglsim_kernels::{MemoryLaw, MemoryOptions, MoeA2aBackend, padded_batch};
+use sglsim_model::ModelShape;
+
+use crate::FormulaError;
+use crate::symbols::Symbols;
+
+/// Value of a cap that nobody set: beyond any memory.
+const NO_LIMIT: f64 = 1e9;
+
+/// KV slots that a decode worker keeps free beside each request (SGLang 0.5.23, `server_args.py`,
+/// `num_reserved_decode_tokens`) \[token\].
+const NUM_RESERVED_DECODE_TOKENS: f64 = 512.0;
+
+/// A pool and the symbols of its configuration.
+#[derive(Debug)]
+pub(crate) struct Pool<'a> {
+    plan: &'a PoolPlan,
+    model: &'a ModelShape,
+    scope: String,
+    /// Its workers \[1\].
+    pub(crate) workers: Expr,
+    /// GPUs of one worker \[1\].
+    pub(crate) tp_size: Expr,
+    /// Attention replicas of one worker \[1\].
+    pub(crate) dp_size: Expr,
+    /// What a configuration of the pool must obey.
+    pub(crate) constraints: Vec<Constraint>,
+}
+
+/// What attention ranks compute of prompts in one step.
+#[derive(Clone, Debug)]
+pub(crate) struct Extend {
+    /// New tokens of a rank \[token\].
+    pub(crate) tokens: Expr,
+    /// Query-key pairs of a rank \[token²\].
+    pub(crate) pairs: Expr,
+    /// Cached tokens that a rank reads \[token\].
+    pub(crate) prefix: Expr,
+    /// Sequences of a rank \[1\].
+    pub(crate) seqs: Expr,
+    /// Ranks of the worker that do so at the same time \[1\].
+    pub(crate) ranks: Expr,
+}
+
+impl<'a> Pool<'a> {
+    /// The pool, with `workers` as the name of the number of its workers.
+    pub(crate) fn new(
+        symbols: &mut Symbols,
+        model: &'a ModelShape,
+        plan: &'a PoolPlan,
+        workers: &str,
+    ) -> Result<Self, FormulaError> {
+        let knobs = plan.law.knobs();
+        let tp_name = knobs.tp_size.name().unwrap_or_default();
+        let scope = tp_name.strip_suffix("tp_size").unwrap_or_default().to_owned();
+        symbols.values.extend(plan.law.values().iter());
+        symbols.values.extend(plan.memory.values().iter());
+        let doc = if scope.is_empty() { "" } else { plan.name }.to_owned() + " workers";
+        let workers = symbols.knob(
+            Symbol::int(workers).at_least(1.0).at_most(1e5).doc(doc.trim_start()),
+            f64::from(plan.workers),
+        )?;
+        for size in [&knobs.tp_size, &knobs.dp_size, &knobs.ep_size] {
+            symbols.decide(size);
+        }
+        let mut pool = Self {
+            scope,
+            model,
+            workers,
+            tp_size: knobs.tp_size.clone(),
+            dp_size: knobs.dp_size.clone(),
+            constraints: plan.law.constraints().to_vec(),
+            plan,
+        };
+        pool.constraints.extend(plan.memory.constraints().iter().cloned());
+        pool.expert_constraints();
+        Ok(pool)
+    }
+
+    /// A name in the scope of the pool.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.scope)
+    }
+
+    /// GPUs of all workers \[1\].
+    pub(crate) fn gpus(&self) -> Expr {
+        &self.workers * &self.tp_size
+    }
+
+    /// Attention ranks of all workers \[1\].
+    pub(crate) fn ranks(&self) -> Expr {
+        &self.workers * &self.dp_size
+    }
+
+    /// Adds a constraint under a name in the scope of the pool.
+    pub(crate) fn must(&mut self, name: &str, doc: &str, holds: Expr) {
+        self.constraints.push(Constraint::new(self.name(name), holds, doc));
+    }
+
+    /// What the parallel sizes must obey for experts beside the constraints of the step law
+    /// ([`sglsim_kernels::ParallelPlan::check`]).
+    fn expert_constraints(&mut self) {
+        let Some(moe) = &self.model.moe else { return };
+        let (tp, ep) = (self.tp_size.clone(), self.plan.law.knobs().ep_size.clone());
+        let width = moe.moe_intermediate_size * &ep;
+        self.must(
+            "tp_divides_experts",
+            "moe_intermediate_size is a multiple of tp_size / ep_size",
+            (&tp * floor_div(&width, &tp)).equals(&width),
+        );
+        if self.plan.plan.moe_a2a_backend == MoeA2aBackend::DeepEp {
+            self.must("ep_is_tp", "DeepEP spreads the experts over all ranks", ep.equals(&tp));
+        }
+    }
+
+    /// Tokens that one rank computes in one step, `chunked_prefill_size` divided by the ranks as
+    /// SGLang does \[token\]; `None` if prompts are not cut.
+    pub(crate) fn chunk(&mut self, symbols: &mut Symbols) -> Result<Option<Expr>, FormulaError> {
+        if self.plan.scheduler.chunked_prefill_size.is_none() {
+            return Ok(None);
+        }
+        let knob = symbols.knob(
+            Symbol::int(self.name("chunked_prefill_size"))
+                .positive()
+                .unit("token")
+                .doc("tokens of one prefill step"),
+            f64::from(self.plan.fit.settings.chunked_prefill_size),
+        )?;
+        self.must("chunk_for_every_rank", "every rank has a chunk", knob.ge(&self.dp_size));
+        Ok(Some(max(1, floor_div(knob, &self.dp_size))))
+    }
+
+    /// Tokens of one rank's prefill step when prompts of `mean_new` uncached tokens wait \[token\].
+    ///
+    /// Chunks are filled up from the queue. Without chunks whole prompts are taken up to
+    /// `max_prefill_tokens`.
+    pub(crate) fn full_chunk(
+        &mut self,
+        symbols: &mut Symbols,
+        mean_new: &Expr,
+    ) -> Result<Expr, FormulaError> {
+        let budget = symbols.parameter(
+            Symbol::int(self.name("max_prefill_tokens"))
+                .positive()
+                .unit("token")
+                .doc("input budget of one prefill pass"),
+            f64::from(self.plan.config.max_prefill_tokens),
+        )?;
+        let by_budget = max(budget, mean_new);
+        Ok(match self.chunk(symbols)? {
+            Some(chunk) => min(chunk, by_budget),
+            None => by_budget,
+        })
+    }
+
+    /// Capacity of a rank's KV cache under the cap `max_total_tokens` \[token\].
+    pub(crate) fn kv_tokens(&self, symbols: &mut Symbols) -> Result<Expr, FormulaError> {
+        let cap = symbols.knob(
+            Symbol::int(self.name("max_total_tokens"))
+                .positive()
+                .unit("token")
+                .doc("upper limit of the KV cache of one rank"),
+            self.plan.config.max_total_tokens.map_or(NO_LIMIT, |tokens| tokens as f64),
+        )?;
+        // The law without the scenario's own cap, which is a value of the knob.
+        let options = MemoryOptions { max_total_tokens: None, ..self.plan.memory_options.clone() };
+        let law = MemoryLaw::of(
+            cap.context(),
+            &self.scope,
+            self.model,
+            self.plan.topology.gpu(),
+            &self.plan.plan,
+            &options,
+        )?;
+        Ok(min(law.max_total_num_tokens(), cap))
+    }
+
+    /// Sequences that decode at once on one rank, under the cap `max_running_requests` of the worker
+    /// and with `held` KV slots each \[1\]; at least 1, which a constraint demands.
+    pub(crate) fn decode_batch(
+        &mut self,
+        symbols: &mut Symbols,
+        held: &Expr,
+    ) -> Result<Expr, FormulaError> {
+        let given = self.plan.config.max_running_requests;
+        let cap = symbols.knob(
+            Symbol::int(self.name("max_running_requests"))
+                .positive()
+                .doc("most requests of one worker that run at once"),
+            given.map_or(NO_LIMIT, f64::from),
+        )?;
+        let kv = self.kv_tokens(symbols)?;
+        let by_cap = floor_div(cap, &self.dp_size);
+        // SGLang's default is a cap, too, unless the user sets one; half the slots always is one
+        // (`mem_cache/kv_cache_configurator.py`).
+        let by_slots = match given {
+            Some(_) => floor_div(&kv, 2),
+            None => self.plan.memory.max_running_requests().clone(),
+        };
+        let batch = min_of([by_cap, by_slots, floor_div(kv, held)]);
+        self.must("decodes", "there is room for one request", batch.ge(1));
+        Ok(max(1, batch).named(
+            self.name("decode_batch"),
+            "1",
+            "sequences that decode at once on one rank",
+        ))
+    }
+
+    /// Demands that a rank's KV cache holds so many tokens.
+    pub(crate) fn must_hold(
+        &mut self,
+        symbols: &mut Symbols,
+        tokens: &Expr,
+    ) -> Result<(), FormulaError> {
+        let kv = self.kv_tokens(symbols)?;
+        self.must("holds", "the request fits the KV cache", tokens.le(kv));
+        Ok(())
+    }
+
+    /// KV slots that a decode worker keeps free beside each request \[token\].
+    pub(crate) fn reserve(&self, symbols: &mut Symbols) -> Result<Expr, FormulaError> {
+        let symbol = Symbol::int(self.name("num_reserved_decode_tokens"))
+            .non_negative()
+            .unit("token")
+            .doc("KV slots kept free beside each request");
+        Ok(symbols.parameter(symbol, NUM_RESERVED_DECODE_TOKENS)?)
+    }
+
+    /// Time of a step in which ranks extend and none decodes \[s\].
+    pub(crate) fn extend_step(&self, extend: &Extend) -> Expr {
+        let f = self.plan.law.features();
+        let zero = self.tp_size.context().constant(0);
+        let Extend { tokens, pairs, prefix, seqs, ranks } = extend;
+        self.plan.law.step_time().substitute(&[
+            (&f.extend_tokens, tokens.clone()),
+            (&f.extend_pairs, pairs.clone()),
+            (&f.extend_prefix, prefix.clone()),
+            (&f.extend_seqs, seqs.clone()),
+            (&f.decode_seqs, zero.clone()),
+            (&f.decode_padded, zero.clone()),
+            (&f.decode_context, zero.clone()),
+            (&f.query_tokens, zero.clone()),
+            (&f.logit_rows, seqs.clone()),
+            (&f.tokens, tokens.clone()),
+            (&f.eager, &zero + 1),
+            (&f.sum_tokens, ranks * tokens),
+            (&f.sum_logit_rows, ranks * seqs),
+        ])
+    }
+
+    /// Time of a step in which `seqs` sequences of mean context `context` decode on each rank \[s\].
+    ///
+    /// With CUDA graphs all ranks pad to the graph of the largest batch; above the largest graph, and
+    /// without graphs, kernels are launched one by one.
+    pub(crate) fn decode_step(
+        &self,
+        symbols: &mut Symbols,
+        seqs: &Expr,
+        context: &Expr,
+    ) -> Result<Expr, FormulaError> {
+        let zero = symbols.constant(0);
+        let (padded, eager) = if self.plan.cuda_graphs.is_empty() {
+            (seqs.clone(), symbols.constant(1))
+        } else {
+            let largest = self.largest_graph(symbols)?;
+            (padded_batch(seqs, &largest), piecewise([(seqs.le(&largest), 0)], 1))
+        };
+        Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size], &zero))
+    }
+
+    /// Time of a step in which one sequence decodes on one rank, all others having nothing to do
+    /// \[s\].
+    pub(crate) fn decode_step_alone(&self, context: &Expr) -> Expr {
+        let zero = self.tp_size.context().constant(0);
+        let one = &zero + 1;
+        // Idle ranks join a graph, so that the collectives match; without graphs they have no rows.
+        if self.plan.cuda_graphs.is_empty() {
+            self.decode(&one, context, [&one, &one, &one], &zero)
+        } else {
+            self.decode(&one, context, [&one, &zero, &self.dp_size], &zero)
+        }
+    }
+
+    fn decode(
+        &self,
+        seqs: &Expr,
+        context: &Expr,
+        [padded, eager, ranks]: [&Expr; 3],
+        zero: &Expr,
+    ) -> Expr {
+        let f = self.plan.law.features();
+        self.plan.law.step_time().substitute(&[
+            (&f.extend_tokens, zero.clone()),
+            (&f.extend_pairs, zero.clone()),
+            (&f.extend_prefix, zero.clone()),
+            (&f.extend_seqs, zero.clone()),
+            (&f.decode_seqs, seqs.clone()),
+            (&f.decode_padded, padded.clone()),
+            (&f.decode_context, seqs * context),
+            (&f.query_tokens, zero + 1),
+            (&f.logit_rows, padded.clone()),
+            (&f.tokens, padded.clone()),
+            (&f.eager, eager.clone()),
+            (&f.sum_tokens, ranks * padded),
+            (&f.sum_logit_rows, ranks * padded),
+        ])
+    }
+
+    fn largest_graph(&self, symbols: &mut Symbols) -> Result<Expr, FormulaError> {
+        let symbol = Symbol::int(self.name("cuda_graph_max_bs"))
+            .positive()
+            .doc("largest captured decode batch");
+        let largest = self.plan.fit.settings.cuda_graph_max_bs;
+        Ok(symbols.parameter(symbol, f64::from(largest))?)
+    }
+}

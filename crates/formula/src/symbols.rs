@@ -1,0 +1,44 @@
+//! Declaring the symbols of a formula together with their values.
+
+use sglsim_expr::{Context, Expr, ExprError, Symbol, Values};
+
+/// A context, the values of its symbols, and which of them may be decided.
+#[derive(Debug)]
+pub(crate) struct Symbols {
+    cx: Context,
+    pub(crate) values: Values,
+    pub(crate) knobs: Vec<Expr>,
+}
+
+impl Symbols {
+    pub(crate) fn new(cx: &Context) -> Self {
+        Self { cx: cx.clone(), values: Values::new(), knobs: Vec::new() }
+    }
+
+    pub(crate) fn constant(&self, value: u32) -> Expr {
+        self.cx.constant(value)
+    }
+
+    /// A symbol that is given. If a law has declared it before, its declaration stands.
+    pub(crate) fn parameter(&mut self, symbol: Symbol, value: f64) -> Result<Expr, ExprError> {
+        let known = self.cx.symbols().into_iter().find(|known| known.name == symbol.name);
+        let symbol = known.unwrap_or(symbol);
+        symbol.check(value)?;
+        self.values.insert(symbol.name.as_str(), value);
+        self.cx.symbol(symbol)
+    }
+
+    /// A symbol that may be decided.
+    pub(crate) fn knob(&mut self, symbol: Symbol, value: f64) -> Result<Expr, ExprError> {
+        let knob = self.parameter(symbol, value)?;
+        self.decide(&knob);
+        Ok(knob)
+    }
+
+    /// Makes a symbol of a law one that may be decided.
+    pub(crate) fn decide(&mut self, symbol: &Expr) {
+        if !self.knobs.contains(symbol) {
+            self.knobs.push(symbol.clone());
+        }
+    }
+}
