@@ -9,3 +9,4 @@ mod measured;
 mod numbers;
 mod operators;
 mod scenario;
+mod sympy;
