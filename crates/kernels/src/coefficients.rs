@@ -160,6 +160,7 @@ coefficients! {
     prefill_attention_latency: NonNegative["s"] "Time of a prefill attention call on almost nothing";
     decode_attention_efficiency: Share["1"] "Share of the 16-bit peak rate that decode attention reaches";
     kv_read_efficiency: Share["1"] "Share of the memory bandwidth that reading the KV cache in decode reaches";
+    kv_read_efficiency_8bit: Share["1"] "As kv_read_efficiency, for an fp8 KV cache";
     decode_attention_overhead: NonNegative["token"] "Context that a decoding sequence costs in addition to its own, for its last tile and its epilogue";
     decode_attention_latency: NonNegative["s"] "Time of a decode attention call on almost nothing";
     elementwise_efficiency: Share["1"] "Share of the memory bandwidth that norms, activations and copies reach";
@@ -208,6 +209,7 @@ impl Coefficients {
             prefill_attention_latency: 11e-6,
             decode_attention_efficiency: 0.5,
             kv_read_efficiency: 0.85,
+            kv_read_efficiency_8bit: 0.6,
             decode_attention_overhead: 96.0,
             decode_attention_latency: 10e-6,
             elementwise_efficiency: 0.7,
@@ -255,6 +257,7 @@ impl Coefficients {
                 grouped_gemm_efficiency: 0.35,
                 hbm_efficiency: 0.75,
                 kv_read_efficiency: 0.7,
+                kv_read_efficiency_8bit: 0.5,
                 gemm_latency: 6e-6,
                 gemm_latency_8bit: 8e-6,
                 elementwise_latency: 4e-6,

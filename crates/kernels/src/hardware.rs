@@ -194,6 +194,16 @@ impl Hardware {
         &self.hbm_bandwidth * &self.theta.hbm_efficiency
     }
 
+    /// Rate at which decode attention reads a KV cache in this format \[B/s\].
+    #[must_use]
+    pub fn kv_bandwidth(&self, precision: Precision) -> Expr {
+        let share = match precision {
+            Precision::Bf16 | Precision::Fp16 => &self.theta.kv_read_efficiency,
+            _ => &self.theta.kv_read_efficiency_8bit,
+        };
+        &self.hbm_bandwidth * share
+    }
+
     /// Rate at which element-wise kernels read and write \[B/s\].
     #[must_use]
     pub fn elementwise_bandwidth(&self) -> Expr {

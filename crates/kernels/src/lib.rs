@@ -46,10 +46,10 @@
 //!
 //! Without a calibration θ is [`Coefficients::for_architecture`], chosen by hand. On an H100 that
 //! meets measured single operators with a median error of 8 % (16-bit GEMM), 8 to 11 % (decode
-//! attention, MLA's too), 8 to 23 % (prefill attention by head size), 9 % (all-reduce), 17 % (fp8
-//! GEMM) and 12 to 20 % (experts under TP); a tenth of the points are off by 25 to 50 %.
-//! `tests/it/measured.rs` prints the figures. Experts under EP without an all-to-all, replicas and
-//! DeepEP were not compared.
+//! attention, MLA's too; 19 to 27 % over an fp8 cache), 8 to 23 % (prefill attention by head size),
+//! 9 % (all-reduce), 17 % (fp8 GEMM) and 12 to 20 % (experts under TP); a tenth of the points are
+//! off by 25 to 50 %. Known to be wrong: MLA over an fp8 cache (64 %, far too fast) and experts under
+//! EP without an all-to-all (too fast). `tests/it/measured.rs` prints the figures.
 //!
 //! Left out: pipeline stages, LoRA, fused all-reduce with norm, two-batch overlap, expert
 //! load imbalance other than as one factor, and the dependence of attention on how unequal the

@@ -365,6 +365,11 @@ impl MemoryOptions {
         if let Some((field, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
             return wrong(field, 0.0, ">= 1");
         }
+        if let Some(most) = self.max_running_requests
+            && most < plan.dp_size
+        {
+            return wrong("max_running_requests", f64::from(most), ">= dp_size");
+        }
         let chunk = self.chunked_prefill_size.unwrap_or_else(|| default_chunked_prefill_size(gpu));
         if !chunk.is_multiple_of(self.page_size) {
             return wrong("chunked_prefill_size", f64::from(chunk), "a multiple of page_size");

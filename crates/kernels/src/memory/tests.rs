@@ -128,3 +128,13 @@ fn options_out_of_range_are_refused() {
         "`chunked_prefill_size` is 1000, allowed is a multiple of page_size"
     );
 }
+
+#[test]
+fn every_replica_runs_at_least_one_request() {
+    let plan = ParallelPlan { dp_size: 8, ep_size: 8, ..ParallelPlan::tensor(8) };
+    let options = MemoryOptions { max_running_requests: Some(7), ..Default::default() };
+    assert_eq!(
+        law("DeepSeek-V3", plan, &options).unwrap_err().to_string(),
+        "`max_running_requests` is 7, allowed is >= dp_size"
+    );
+}

@@ -92,6 +92,8 @@ pub struct DecodeAttention {
     pub head_dims: (u32, u32),
     /// Bytes of KV per token on this rank and layer \[B\].
     pub kv_bytes_per_token: Expr,
+    /// Format of the KV cache.
+    pub kv_precision: Precision,
 }
 
 impl DecodeAttention {
@@ -137,7 +139,7 @@ impl OperatorLaw<DecodeAttention> for FlashDecode {
         let theta = &on.theta;
         let context = &call.context + &theta.decode_attention_overhead * &call.seqs;
         let rate = on.peak_flops(Precision::Bf16) * &theta.decode_attention_efficiency;
-        let bandwidth = &on.hbm_bandwidth * &theta.kv_read_efficiency;
+        let bandwidth = on.kv_bandwidth(call.kv_precision);
         let compute = &call.query_tokens * &context * (call.flops_per_pair() / rate);
         let memory = &context * (&call.kv_bytes_per_token / &bandwidth)
             + &call.seqs * &call.query_tokens * (call.query_bytes() / bandwidth);

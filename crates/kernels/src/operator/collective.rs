@@ -111,8 +111,8 @@ impl OperatorLaw<ReduceScatter> for NcclRing {
 
 /// SGLang's one-shot all-reduce: every rank reads all the others' data.
 ///
-/// `t = t₀ + (n−1)·bytes/(BW·η)` with `one_shot_latency`. Inside a node, up to 8 ranks, up to 16 MiB
-/// for 2 ranks, 384 KiB for 4 and 128 KiB for 8.
+/// `t = t₀ + (n−1)·bytes/(BW·η)` with `one_shot_latency`. Inside a node of NVLink, up to 8 ranks, up
+/// to 16 MiB for 2 ranks, 384 KiB for 4 and 128 KiB for 8.
 ///
 /// # Source
 ///
@@ -139,7 +139,8 @@ impl OperatorLaw<AllReduce> for OneShot {
 
 /// SGLang's two-shot all-reduce: reduce a share, then read the other shares.
 ///
-/// `t = t₀ + 2·(n−1)/n·bytes/(BW·η)` with `two_shot_latency`. Inside a node, up to 8 ranks and 16 MiB.
+/// `t = t₀ + 2·(n−1)/n·bytes/(BW·η)` with `two_shot_latency`. Inside a node of
+/// NVLink, up to 8 ranks and 16 MiB.
 ///
 /// # Source
 ///
@@ -162,9 +163,13 @@ impl OperatorLaw<AllReduce> for TwoShot {
     }
 }
 
-/// Groups that the custom kernels serve: up to 8 ranks on one node.
+/// Slowest link over which SGLang uses its custom kernels, which need NVLink or its like between
+/// all ranks: below every generation of it, above PCIe \[B/s\].
+const DIRECT_LINK: f64 = 100e9;
+
+/// Groups that the custom kernels serve: up to 8 ranks on one node, directly connected.
 fn custom_group(group: &Expr, on: &Hardware) -> Expr {
-    group.le(8).and(&group.le(&on.gpus_per_node))
+    group.le(8).and(&group.le(&on.gpus_per_node)).and(&on.scale_up_bandwidth.ge(DIRECT_LINK))
 }
 
 /// One direction of an expert exchange: dispatch or combine.

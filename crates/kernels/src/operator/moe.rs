@@ -63,7 +63,7 @@ impl Experts {
 /// # Formula
 ///
 /// ```text
-/// rows = imbalance·tokens·k/ep + 64/2·active
+/// rows = imbalance·tokens·k/ep + 64/2·active          imbalance only if ep > 1
 /// t = [tokens>0]·t₀ + max( 2·3·h·i·rows / (peak·η_c),  (3·h·i·b·active + activations) / (BW·η_m) )
 /// ```
 ///
@@ -86,7 +86,9 @@ impl OperatorLaw<Experts> for GroupedRoofline {
     fn time(&self, call: &Experts, on: &Hardware) -> Expr {
         let theta = &on.theta;
         let active = call.active_experts();
-        let rows = &theta.expert_imbalance * call.rows();
+        // A single rank has all rows, however they are spread over its experts.
+        let imbalance = 1 + (&theta.expert_imbalance - 1) * present(&(&call.ep_size - 1));
+        let rows = imbalance * call.rows();
         let weights = call.expert_weights();
         let row_time = 2 * &weights / on.grouped_gemm_flops(call.precision);
         let compute = &rows * &row_time + &active * (WASTED_ROWS * row_time);

@@ -179,6 +179,7 @@ impl<'a> Layers<'a> {
                 heads: self.heads.clone(),
                 head_dims: (head_dim, head_dim),
                 kv_bytes_per_token: kv_bytes.clone(),
+                kv_precision: self.kv_precision(),
             };
             self.side_by_side(self.prefill_attention(&prefill), self.decode_attention(&decode))
         };
@@ -240,6 +241,7 @@ impl<'a> Layers<'a> {
             heads: heads.clone(),
             head_dims: (latent + rope, latent),
             kv_bytes_per_token: self.constant(0) + cached,
+            kv_precision: self.kv_precision(),
         };
         let decode = absorb(latent, nope) + self.decode_attention(&decode) + absorb(value, latent);
 
@@ -417,6 +419,13 @@ impl<'a> Layers<'a> {
     fn elementwise(&self, rows: &Expr, bytes_per_row: Expr) -> Work {
         let call = Elementwise { rows: rows.clone(), bytes_per_row };
         Work::kernel(self.laws.elementwise.time(&call, self.on))
+    }
+
+    fn kv_precision(&self) -> Precision {
+        match self.model.kv_cache {
+            Dtype::Bf16 | Dtype::Fp16 => Precision::Bf16,
+            _ => Precision::Fp8,
+        }
     }
 
     fn prefill_attention(&self, call: &PrefillAttention) -> Work {

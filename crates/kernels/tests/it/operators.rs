@@ -58,6 +58,7 @@ fn dense_operators_conform() {
         heads: of(&s[0], 128),
         head_dims: (576, 512),
         kv_bytes_per_token: of(&s[0], 1152),
+        kv_precision: Precision::Fp8,
     });
 }
 
@@ -145,6 +146,11 @@ fn the_fastest_usable_all_reduce_is_taken() {
     same(1024, 8, &TwoShot);
     same(64 * 1024, 8, &NcclRing);
     same(16, 16, &NcclRing); // two nodes
+    let pcie = values.clone().with("scale_up_bandwidth", 64e9);
+    let call = all_reduce(&cx.constant(1), 2);
+    let over_pcie =
+        |law: &dyn OperatorLaw<AllReduce>| law.time(&call, &on).evaluate(&pcie).unwrap();
+    assert_eq!(over_pcie(&*chosen), over_pcie(&NcclRing));
     assert_eq!(time(&*chosen, 64, 1), 0.0);
 }
 
