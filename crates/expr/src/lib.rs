@@ -44,6 +44,45 @@
 //!
 //! Operators never panic. A NaN, or a comparison where a number is needed, makes an invalid
 //! expression that carries its [`ExprError`] to whoever evaluates, compiles or exports it.
+//! (Rust cannot tell the type of `8 * &x` where a method is called on it: write `(&x * 8).le(64)`.)
+//!
+//! # Evaluating
+//!
+//! [`Expr::evaluate`] checks every value against its symbol's sort and domain. [`Expr::compile`]
+//! makes a [`Program`], whose [`Evaluator`] neither checks nor allocates. Both run the same
+//! instructions. An arm that is not chosen has no influence, a division is a division and never a
+//! product with a reciprocal, and a sum over an empty range is 0.
+//!
+//! # Simplifying
+//!
+//! [`Expr::simplify`] drops what the domains decide and looks for a cheaper form in an e-graph. It
+//! is bounded by [`Limits`], never makes an expression dearer, and says why it stopped.
+//!
+//! ```
+//! # use sglsim_expr::{Context, Limits, Symbol, Stop, min, piecewise};
+//! # let cx = Context::new();
+//! let tp = cx.symbol(Symbol::int("tp").at_least(1.0).at_most(8.0))?;
+//! let x = cx.symbol(Symbol::real("x").positive())?;
+//! let e = piecewise([(tp.gt(16), 1 / &x)], min(&tp * &x, &x * 3 + &x * 4));
+//! let simple = e.simplify(&Limits::default());
+//! assert_eq!(simple.expr.to_string(), "x * min(tp, 7)");
+//! assert_eq!(simple.stop, Stop::Saturated);
+//! # Ok::<(), sglsim_expr::ExprError>(())
+//! ```
+//!
+//! # Exporting
+//!
+//! A [`Module`] is an objective with its variables, constraints and values. It goes to
+//!
+//! * SymPy ([`Module::to_sympy`]): a Python module with `variables`, `parameters`, `defs`,
+//!   `objective`, `constraints`, `guarded`, `values`, `units`, `descriptions`, and the functions
+//!   `evaluate(values)` and `violated(values)`. Shared parts are definitions, so the file grows
+//!   with the graph and not with the tree.
+//! * JSON ([`Module::to_json`]): versioned, and read back to the same bits.
+//! * LaTeX ([`Module::to_latex`]): one equation per named part.
+//!
+//! A single [`Expr`] has the same exports. Parts given a name by [`Expr::named`] keep it in all of
+//! them.
 
 mod arena;
 mod build;

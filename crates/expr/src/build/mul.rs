@@ -116,7 +116,8 @@ impl Arena {
     /// Whether `(c · Π b^x)^e` is `c^e · Π b^(x·e)` wherever the former is defined, and as defined.
     fn distributes(&self, coefficient: Number, factors: &[(Id, Number)], e: Number) -> bool {
         let whole = e.as_small_int().is_some();
-        if !whole && (coefficient.is_negative() || coefficient.is_zero()) {
+        let zero = coefficient.is_zero() && (e.is_negative() || !whole);
+        if zero || !whole && coefficient.is_negative() {
             return false;
         }
         factors.iter().all(|(base, x)| {

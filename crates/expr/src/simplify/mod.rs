@@ -46,7 +46,7 @@ pub enum Stop {
     Saturated,
     /// [`Limits::iterations`] were done.
     Iterations,
-    /// [`Limits::nodes`] were reached.
+    /// [`Limits::nodes`] were reached, or the expression has more to begin with.
     Nodes,
     /// Nothing was rewritten, because two proven facts disagree: a domain or a rule is wrong.
     Contradiction,
@@ -119,8 +119,11 @@ impl Expr {
 impl Arena {
     /// Rewrites an expression part by part, a part being what hangs below a name.
     fn rewrite(&mut self, root: Id, limits: &Limits) -> (Stop, Option<Id>) {
-        let named = self.reachable(&[root]);
-        let mut parts: Vec<Id> = named
+        let all = self.reachable(&[root]);
+        if all.len() > limits.nodes {
+            return (Stop::Nodes, None);
+        }
+        let mut parts: Vec<Id> = all
             .into_iter()
             .filter(|id| self.label(*id).is_some() && self.check_closed(*id).is_ok())
             .collect();

@@ -71,6 +71,14 @@ fn rules_wait_for_their_condition() {
 }
 
 #[test]
+fn an_undefined_zero_is_not_divided_by() {
+    let Fixture { x, .. } = fixture();
+    let zero = 1 / &x - 1 / &x;
+    prints(&(1 / &zero), "1 / (0 / x)");
+    prints(&sqrt(&zero), "sqrt(0 / x)");
+}
+
+#[test]
 fn constants_fold_exactly() {
     let Fixture { cx, x, .. } = fixture();
     prints(&(cx.constant(1) / 3 + cx.constant(1) / 6), "1/2");

@@ -1,6 +1,6 @@
 //! Depth is bounded by memory, not by the stack.
 
-use sglsim_expr::{Context, Symbol, Values, ceil, max};
+use sglsim_expr::{Context, Expr, Limits, Stop, Symbol, Values, ceil, max};
 
 const DEPTH: usize = 1_000_000;
 
@@ -19,6 +19,21 @@ fn a_million_nested_operations_work() {
     let value = e.evaluate(&at).unwrap();
     assert!(value.is_finite());
     assert_eq!(e.bind(&at).as_constant().unwrap().to_f64(), value);
+}
+
+#[test]
+fn deep_expressions_simplify_and_export() {
+    let cx = Context::new();
+    let x = cx.symbol(Symbol::real("x")).unwrap();
+    let mut e = x.clone();
+    for _ in 0..DEPTH / 50 {
+        e = ceil(max(&e * 0.5, &x) + 0.25);
+    }
+    assert_eq!(e.simplify(&Limits::default()).stop, Stop::Nodes);
+    assert!(e.to_sympy().unwrap().len() > DEPTH / 10);
+    assert!(e.to_latex().unwrap().len() > DEPTH / 10);
+    let read = Expr::from_json(&cx, &e.to_json().unwrap()).unwrap();
+    assert_eq!(read, e);
 }
 
 #[test]

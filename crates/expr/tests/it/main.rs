@@ -7,6 +7,7 @@ mod depth;
 mod errors;
 mod evaluate;
 mod export;
+mod facts;
 mod random;
 mod server;
 mod simplify;
