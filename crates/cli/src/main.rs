@@ -1,15 +1,18 @@
 //! `sglsim`: simulates an SGLang deployment, and gives its metrics as formulas.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#![expect(clippy::print_stderr, reason = "a command line program")]
 
 mod check;
 mod failure;
 mod formula;
+mod number;
+mod output;
 mod presets;
 mod progress;
 mod run;
 mod scenario;
 mod table;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -17,7 +20,7 @@ use clap::{Parser, Subcommand};
 
 /// Simulates SGLang serving large language models on many nodes, and gives every metric as a formula.
 #[derive(Debug, Parser)]
-#[command(name = "sglsim", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "sglsim", version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -1,10 +1,15 @@
 //! `sglsim presets`.
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use std::fmt::Write;
+
+use comfy_table::Table;
 use sglsim_hw::{Gpu, Link, Precision};
 use sglsim_model::{Attention, ModelShape};
 
 use crate::failure::Failure;
+use crate::number::{NONE, count, fixed, gib};
+use crate::output;
+use crate::table::{lines, table, text};
 
 /// Arguments of `presets`.
 #[derive(Debug, clap::Args)]
@@ -16,73 +21,84 @@ pub(crate) struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Kind {
     /// GPUs
+    #[value(alias = "gpus")]
     Gpu,
     /// Links inside and between nodes
+    #[value(alias = "links")]
     Link,
     /// Models
+    #[value(alias = "models")]
     Model,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let wanted = |kind| arguments.kind.is_none_or(|only| only == kind);
+    let mut parts = Vec::new();
     if wanted(Kind::Gpu) {
-        println!("{}", gpus()?);
+        parts.push(gpus()?);
     }
     if wanted(Kind::Link) {
-        println!("{}", links()?);
+        parts.push(links()?);
     }
     if wanted(Kind::Model) {
-        println!("{}", models()?);
+        parts.push(models()?);
     }
-    Ok(())
+    output::print(&parts.join("\n"))
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(header.to_vec());
-    table
+/// A table and, below it, where each line comes from.
+fn with_sources(out: &Table, sources: &[(&str, String)]) -> String {
+    let mut out = text(out);
+    out.push_str("\nsources\n");
+    for line in lines(sources).lines() {
+        let _ = writeln!(out, "  {line}");
+    }
+    out
 }
 
-fn gpus() -> Result<Table, Failure> {
-    let mut out = table(&["GPU", "memory", "bandwidth", "bf16", "fp8", "fp4", "node", "source"]);
+fn gpus() -> Result<String, Failure> {
+    let header = ["GPU", "memory", "bandwidth", "bf16", "fp8", "fp4", "node"];
+    let mut out = table(&header, &["GPU", "node"]);
+    let mut sources = Vec::new();
     for name in Gpu::names() {
         let gpu = Gpu::preset(name)?;
         let peak = |precision| match gpu.peak.get(precision) {
-            Some(rate) => format!("{:.0} TFLOP/s", rate.get() / 1e12),
-            None => "–".to_owned(),
+            Some(rate) => format!("{} TFLOP/s", fixed(rate.get() / 1e12, 0)),
+            None => NONE.to_owned(),
         };
         out.add_row([
             gpu.name.clone(),
-            format!("{:.1} GiB", gpu.hbm_capacity.get() / f64::from(1 << 30)),
+            gib(gpu.hbm_capacity),
             format!("{:.2} TB/s", gpu.hbm_bandwidth.get() / 1e12),
             peak(Precision::Bf16),
             peak(Precision::Fp8),
             peak(Precision::Fp4),
             format!("{} × {}", gpu.gpus_per_node, gpu.scale_up),
-            gpu.source.clone(),
         ]);
+        sources.push((name, gpu.source));
     }
-    Ok(out)
+    Ok(with_sources(&out, &sources))
 }
 
-fn links() -> Result<Table, Failure> {
-    let mut out = table(&["link", "bandwidth", "latency", "source"]);
+fn links() -> Result<String, Failure> {
+    let mut out = table(&["link", "bandwidth", "latency"], &["link"]);
+    let mut sources = Vec::new();
     for name in Link::names() {
         let link = Link::preset(name)?;
         out.add_row([
             link.name.clone(),
             format!("{:.0} GB/s", link.bandwidth.get() / 1e9),
             format!("{:.1} µs", link.latency.get() * 1e6),
-            link.source.clone(),
         ]);
+        sources.push((name, link.source));
     }
-    Ok(out)
+    Ok(with_sources(&out, &sources))
 }
 
-fn models() -> Result<Table, Failure> {
-    let mut out =
-        table(&["model", "parameters", "layers", "attention", "experts", "KV/token", "source"]);
+fn models() -> Result<String, Failure> {
+    let header = ["model", "parameters", "layers", "attention", "experts", "KV per token"];
+    let mut out = table(&header, &["model", "attention"]);
+    let mut sources = Vec::new();
     for name in ModelShape::names() {
         let model = ModelShape::preset(name)?;
         let attention = match &model.attention {
@@ -93,17 +109,17 @@ fn models() -> Result<Table, Failure> {
         };
         let experts = match &model.moe {
             Some(moe) => format!("{} of {}", moe.top_k, moe.num_experts),
-            None => "–".to_owned(),
+            None => NONE.to_owned(),
         };
         out.add_row([
             model.name.clone(),
             format!("{:.1} B", model.parameters().total() as f64 / 1e9),
-            model.layers.to_string(),
+            count(u64::from(model.layers)),
             attention,
             experts,
-            format!("{:.0} B", model.kv_bytes_per_token().get()),
-            model.source.clone(),
+            format!("{} B", fixed(model.kv_bytes_per_token().get(), 0)),
         ]);
+        sources.push((name, model.source));
     }
-    Ok(out)
+    Ok(with_sources(&out, &sources))
 }

@@ -1,10 +1,12 @@
 //! `sglsim run`.
 
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::output;
 use crate::progress::Progress;
-use crate::scenario::ScenarioArguments;
+use crate::scenario::{ScenarioArguments, relocated};
 use crate::table;
 
 /// Arguments of `run`.
@@ -12,18 +14,32 @@ use crate::table;
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
-    /// Write report.json, requests.csv and the resolved scenario into this folder
+    /// Write report.json, requests.csv and the resolved scenario.ron into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the report as JSON instead of a table
+    /// Print the report as JSON instead of tables
     #[arg(long)]
     json: bool,
 }
 
+/// `--out` names a place where no folder can be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the report into `{}`: `{}` {what}", out.display(), place.display())]
+struct BadOut {
+    out: PathBuf,
+    place: PathBuf,
+    what: &'static str,
+    #[source]
+    source: Option<io::Error>,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut simulation = arguments.scenario.prepare()?;
+    if let Some(folder) = &arguments.out {
+        check_out(folder)?;
+    }
     let requests = simulation.prepare_workload()?.total();
-    let scenario = simulation.scenario().clone();
+    let scenario = relocated(simulation.scenario().clone(), arguments.scenario.folder())?;
     let plan = simulation.plan().clone();
     let report = simulation.observer(Box::new(Progress::new(requests))).run()?;
     if let Some(folder) = &arguments.out {
@@ -31,12 +47,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if arguments.json {
         let json = serde_json::to_string_pretty(&report.to_json())?;
-        println!("{json}");
-    } else {
-        print!("{}", table::report(&plan, &report));
-        if let Some(folder) = &arguments.out {
-            println!("written to {}", folder.display());
-        }
+        return output::print(&(json + "\n"));
     }
-    Ok(())
+    let mut text = table::report(&plan, &report);
+    if let Some(folder) = &arguments.out {
+        text.push_str(&format!("\nwritten to {}\n", folder.display()));
+    }
+    output::print(&text)
+}
+
+/// Finds out before a long run, and without leaving a trace, whether its report can be written.
+fn check_out(out: &Path) -> Result<(), BadOut> {
+    let whole = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    let place = whole.ancestors().find(|place| place.exists()).unwrap_or(Path::new("/"));
+    let bad = |what, source| BadOut { out: out.to_owned(), place: place.to_owned(), what, source };
+    if !place.is_dir() {
+        return Err(bad("is not a folder", None));
+    }
+    match tempfile::tempfile_in(place) {
+        Err(error) if error.kind() != ErrorKind::Unsupported => {
+            Err(bad("cannot be written", Some(error)))
+        }
+        _ => Ok(()),
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use sglsim_engine::{Scenario, Simulation, WorkloadConfig};
-use sglsim_workload::TraceConfig;
+use sglsim_engine::{Deployment, Scenario, Simulation, WorkloadConfig};
+use sglsim_units::nearest;
+use sglsim_workload::{TraceConfig, TraceFormat};
 
 use crate::failure::Failure;
 
@@ -12,7 +13,8 @@ use crate::failure::Failure;
 pub(crate) struct ScenarioArguments {
     /// The scenario file (RON)
     pub(crate) scenario: PathBuf,
-    /// Change a field of the scenario, such as `deployment.decode.workers=4`; may be given again
+    /// Change a field of the scenario, such as `deployment.decode.workers=4` or
+    /// `workload.input_len=Fixed(2000)`; may be given again
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Replay this trace instead of the scenario's workload (Mooncake JSONL, Azure CSV, …; plain or
@@ -29,11 +31,22 @@ struct NoValue(String);
 impl ScenarioArguments {
     /// The scenario with all changes made.
     pub(crate) fn load(&self) -> Result<Scenario, Failure> {
-        let mut scenario = Scenario::from_file(&self.scenario)?;
+        let mut scenario = Scenario::from_file(&self.scenario).map_err(|error| {
+            let nearest = nearest_file(&self.scenario);
+            let failure = Failure::from(error);
+            match nearest {
+                Some(file) => failure.with_hint(format!("did you mean `{}`?", file.display())),
+                None => failure,
+            }
+        })?;
         if let Some(trace) = &self.trace {
             let file = std::path::absolute(trace)?;
             match &mut scenario.workload {
-                WorkloadConfig::Trace(config) => config.file = file,
+                WorkloadConfig::Trace(config) => {
+                    // The format is that of the file, the rest says how to replay it.
+                    config.file = file;
+                    config.format = TraceFormat::Auto;
+                }
                 workload => *workload = WorkloadConfig::Trace(TraceConfig::new(file)),
             }
         }
@@ -63,7 +76,48 @@ impl ScenarioArguments {
         Ok(simulation)
     }
 
-    fn folder(&self) -> &Path {
+    /// Where paths in the scenario begin.
+    pub(crate) fn folder(&self) -> &Path {
         self.scenario.parent().unwrap_or(Path::new("."))
     }
+}
+
+/// An existing file whose name is nearly that of a missing one.
+fn nearest_file(missing: &Path) -> Option<PathBuf> {
+    let name = missing.file_name()?.to_str()?;
+    let folder = missing.parent()?;
+    if missing.exists() {
+        return None;
+    }
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(here).ok()?;
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    nearest(name, names.iter().map(String::as_str)).map(|name| folder.join(name))
+}
+
+/// The scenario with every path in it made absolute, so that it can be written into another folder.
+pub(crate) fn relocated(mut scenario: Scenario, folder: &Path) -> Result<Scenario, Failure> {
+    let whole = |path: &Path| std::path::absolute(folder.join(path));
+    let whole_name = |name: &mut String| -> Result<(), Failure> {
+        // As the engine tells a file from a preset.
+        if name.ends_with(".ron") || name.ends_with(".json") {
+            *name = whole(Path::new(name))?.to_string_lossy().into_owned();
+        }
+        Ok(())
+    };
+    whole_name(&mut scenario.model)?;
+    whole_name(&mut scenario.hardware.gpu)?;
+    let pools = match &mut scenario.deployment {
+        Deployment::Aggregated(pool) => vec![pool],
+        Deployment::Disaggregated { prefill, decode } => vec![prefill, decode],
+    };
+    for hardware in pools.into_iter().filter_map(|pool| pool.hardware.as_mut()) {
+        whole_name(&mut hardware.gpu)?;
+    }
+    if let WorkloadConfig::Trace(trace) = &mut scenario.workload {
+        trace.file = whole(&trace.file)?;
+    }
+    Ok(scenario)
 }

@@ -2,51 +2,37 @@
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
-use sglsim_engine::{DeploymentPlan, PoolPlan, Report, Summary};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use sglsim_engine::{DeploymentPlan, PoolPlan, PoolReport, Report, Summary};
 
-/// An empty table whose columns after the first are numbers.
-fn table(header: &[&str]) -> Table {
+use crate::number::{NONE, count, counted, fixed, number, percent};
+
+/// One line, below the header.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// An empty table; columns whose header is not in `words` are numbers, aligned to the right.
+pub(crate) fn table(header: &[&str], words: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_header(header.to_vec());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (column, name) in table.column_iter_mut().zip(header) {
+        column.set_padding((0, 2));
+        if !words.contains(name) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
 }
 
-/// A count with thousands separated.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
+/// The text of a table without blanks at the ends of lines.
+pub(crate) fn text(table: &Table) -> String {
     let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
     }
     out
-}
-
-/// A number with about four digits that matter.
-fn number(x: f64) -> String {
-    match x.abs() {
-        a if a >= 1e5 => count(whole(x)),
-        a if a >= 1e3 => format!("{x:.0}"),
-        a if a >= 1e2 => format!("{x:.1}"),
-        a if a >= 1e1 => format!("{x:.2}"),
-        _ => format!("{x:.3}"),
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, rounded")]
-fn whole(x: f64) -> u64 {
-    x.round() as u64
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 /// What will run, in one line.
@@ -54,14 +40,15 @@ pub(crate) fn headline(plan: &DeploymentPlan) -> String {
     let pools: Vec<String> = plan
         .pools
         .iter()
-        .map(|pool| format!("{} {} of {}", pool.workers, noun(pool), sizes(pool)))
+        .map(|pool| format!("{} of {}", counted(u64::from(pool.workers), &noun(pool)), sizes(pool)))
         .collect();
-    format!("{} on {} GPUs: {}", plan.model.name, plan.gpus(), pools.join(" + "))
+    let gpus = counted(u64::from(plan.gpus()), "GPU");
+    format!("{} on {gpus}: {}", plan.model.name, pools.join(" + "))
 }
 
-fn noun(pool: &PoolPlan) -> String {
-    let word = if pool.workers == 1 { "worker" } else { "workers" };
-    if pool.name == "worker" { word.to_owned() } else { format!("{} {word}", pool.name) }
+/// What one worker of a pool is called.
+pub(crate) fn noun(pool: &PoolPlan) -> String {
+    if pool.name == "worker" { "worker".to_owned() } else { format!("{} worker", pool.name) }
 }
 
 fn sizes(pool: &PoolPlan) -> String {
@@ -79,52 +66,67 @@ fn sizes(pool: &PoolPlan) -> String {
 
 /// The table that `sglsim run` ends with.
 pub(crate) fn report(plan: &DeploymentPlan, report: &Report) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{}", headline(plan));
     let formula = if report.formula_available { "" } else { "; no formula is available for it" };
-    let _ = writeln!(
-        out,
-        "workload {}, seed {}, latencies: {}{formula}\n",
-        report.workload, report.seed, report.latency_source
-    );
-    let _ = writeln!(out, "{}\n", totals(report));
-    let _ = writeln!(out, "{}\n", throughput(report));
-    let _ = writeln!(out, "{}\n", latencies(report));
-    let _ = writeln!(out, "{}", pools(report));
-    out
+    format!(
+        "{}\nworkload {}, seed {}, latencies: {}{formula}\n\n{}\n{}\n{}\n{}",
+        headline(plan),
+        report.workload,
+        report.seed,
+        report.latency_source,
+        totals(report),
+        throughput(report),
+        latencies(report),
+        pools(report),
+    )
 }
 
 fn totals(report: &Report) -> String {
-    let mut out = format!(
-        "requests      {} finished in {} s",
-        count(report.completed),
-        number(report.duration.get())
-    );
+    let mut finished =
+        format!("{} finished in {} s", count(report.completed), number(report.duration.get()));
     if report.refused > 0 {
-        let _ = write!(out, ", {} refused (longer than a worker can hold)", count(report.refused));
+        let refused = count(report.refused);
+        let _ = write!(finished, ", {refused} refused (longer than a worker can hold)");
     }
-    let _ = write!(
-        out,
-        "\ntokens        {} in ({} found in a prefix cache: hit rate {}), {} out",
-        count(report.total_input_tokens),
+    let cached = format!(
+        "{} of the input tokens were in a prefix cache ({})",
         count(report.total_cached_tokens),
         percent(report.cache_hit_rate()),
-        count(report.total_output_tokens),
     );
-    let _ = write!(
-        out,
-        "\nin flight     {} requests in the mean, {} at most",
+    let tokens = format!(
+        "{} in, {} out",
+        count(report.total_input_tokens),
+        count(report.total_output_tokens)
+    );
+    let in_flight = format!(
+        "{} requests on average, {} at most",
         number(report.concurrency),
         count(report.max_concurrent_requests),
     );
-    let _ = write!(out, "\nretractions   {}", count(report.retractions));
+    lines(&[
+        ("requests", finished),
+        ("tokens", tokens),
+        ("cache hits", cached),
+        ("in flight", in_flight),
+        ("retractions", count(report.retractions)),
+    ])
+}
+
+/// Names and what is to say about each, the second aligned.
+pub(crate) fn lines(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
+    let mut out = String::new();
+    for (name, text) in rows {
+        let _ = writeln!(out, "{name:<width$}{text}");
+    }
     out
 }
 
 fn throughput(report: &Report) -> String {
     let gpus = f64::from(report.gpus.max(1));
-    let mut out =
-        table(&["throughput", "requests/s", "input tok/s", "output tok/s", "total tok/s"]);
+    let mut out = table(
+        &["throughput", "requests/s", "input tok/s", "output tok/s", "total tok/s"],
+        &["throughput"],
+    );
     let rates = [
         report.request_throughput(),
         report.input_throughput(),
@@ -138,16 +140,17 @@ fn throughput(report: &Report) -> String {
     };
     out.add_row(row("deployment", 1.0));
     out.add_row(row("per GPU", 1.0 / gpus));
-    out.to_string()
+    text(&out)
 }
 
 fn latencies(report: &Report) -> String {
-    let mut out = table(&["latency [ms]", "mean", "p50", "p90", "p95", "p99", "max"]);
+    let header = ["latency [ms]", "mean", "p50", "p90", "p95", "p99", "max"];
+    let mut out = table(&header, &header[..1]);
     let rows = [
-        ("time to first token", report.ttft),
-        ("inter-token latency", report.itl),
-        ("time per output token", report.tpot),
-        ("end to end", report.e2e),
+        ("TTFT  time to first token", report.ttft),
+        ("ITL   between two tokens", report.itl),
+        ("TPOT  per output token", report.tpot),
+        ("E2E   to the last token", report.e2e),
         ("queue", report.queue_time),
         ("KV transfer", report.transfer_time),
     ];
@@ -155,39 +158,32 @@ fn latencies(report: &Report) -> String {
         if summary.count > 0 {
             let Summary { mean, p50, p90, p95, p99, max, .. } = summary.scaled(1e3);
             let mut row = vec![name.to_owned()];
-            row.extend([mean, p50, p90, p95, p99, max].map(number));
+            row.extend([mean, p50, p90, p95, p99, max].map(|x| fixed(x, 2)));
             out.add_row(row);
         }
     }
-    out.to_string()
+    text(&out)
 }
 
+/// The pools side by side. A pool that never does a thing has a dash there.
 fn pools(report: &Report) -> String {
-    let mut out = table(&[
-        "pool",
-        "workers",
-        "GPUs",
-        "busy",
-        "KV slots",
-        "KV used",
-        "KV peak",
-        "prefill steps",
-        "decode steps",
-        "decode batch",
-    ]);
-    for pool in &report.pools {
-        out.add_row([
-            pool.name.clone(),
-            pool.workers.to_string(),
-            pool.gpus.to_string(),
-            percent(pool.busy_share),
-            count(pool.kv_capacity),
-            percent(pool.kv_usage),
-            percent(pool.kv_usage_max),
-            count(pool.prefill_steps),
-            count(pool.decode_steps),
-            number(pool.decode_batch),
-        ]);
-    }
-    out.to_string()
+    let mut header = vec!["pool"];
+    header.extend(report.pools.iter().map(|pool| pool.name.as_str()));
+    let mut out = table(&header, &header[..1]);
+    let mut row = |name: &str, of: &dyn Fn(&PoolReport) -> String| {
+        let mut row = vec![name.to_owned()];
+        row.extend(report.pools.iter().map(of));
+        out.add_row(row);
+    };
+    let unless_none = |n: u64, text: String| if n == 0 { NONE.to_owned() } else { text };
+    row("workers", &|pool| count(u64::from(pool.workers)));
+    row("GPUs", &|pool| count(u64::from(pool.gpus)));
+    row("busy", &|pool| percent(pool.busy_share));
+    row("KV slots per worker [tok]", &|pool| count(pool.kv_capacity));
+    row("KV used, mean", &|pool| percent(pool.kv_usage));
+    row("KV used, most", &|pool| percent(pool.kv_usage_max));
+    row("prefill steps", &|pool| unless_none(pool.prefill_steps, count(pool.prefill_steps)));
+    row("decode steps", &|pool| unless_none(pool.decode_steps, count(pool.decode_steps)));
+    row("decode batch, mean", &|pool| unless_none(pool.decode_steps, number(pool.decode_batch)));
+    text(&out)
 }

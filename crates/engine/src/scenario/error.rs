@@ -25,7 +25,7 @@ pub enum ScenarioError {
         source: io::Error,
     },
     /// The text is not a scenario.
-    #[error("{}line {line}, column {column}{}: {message}{nearest}", place(file.as_ref()), field(path))]
+    #[error("{}line {line}, column {column}{}: {message}{nearest}{}", place(file.as_ref()), field(path), has(known))]
     Syntax {
         /// The file, if it came from one.
         file: Option<PathBuf>,
@@ -39,9 +39,11 @@ pub enum ScenarioError {
         message: String,
         /// The known name that may have been meant.
         nearest: Nearest,
+        /// All names that are known there.
+        known: Vec<String>,
     },
     /// `--set` names a field that does not exist.
-    #[error("there is no field `{path}`: `{parent}` has no `{name}`{nearest} (it has: {})", known.join(", "))]
+    #[error("there is no field `{path}`: `{parent}` has no `{name}`{nearest}{}", whole(known))]
     UnknownField {
         /// The whole path.
         path: String,
@@ -51,11 +53,11 @@ pub enum ScenarioError {
         name: String,
         /// The known name that may have been meant.
         nearest: Nearest,
-        /// All names there.
+        /// All names there; none if the parent is `None` or a plain value.
         known: Vec<String>,
     },
     /// `--set` gives a field a value it cannot have.
-    #[error("`{path}` cannot be {value}: {message}")]
+    #[error("`{path}` cannot be {value}: {message}{nearest}")]
     BadValue {
         /// The path.
         path: String,
@@ -63,6 +65,8 @@ pub enum ScenarioError {
         value: String,
         /// Why not.
         message: String,
+        /// The known name that may have been meant.
+        nearest: Nearest,
     },
     /// A field is out of range.
     #[error("`{field}` is {value}, allowed is {allowed}")]
@@ -117,5 +121,14 @@ fn place(file: Option<&PathBuf>) -> String {
 }
 
 fn field(path: &str) -> String {
-    if path.is_empty() || path == "." { String::new() } else { format!(", field `{path}`") }
+    if matches!(path, "" | "." | "?") { String::new() } else { format!(", field `{path}`") }
+}
+
+fn has(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!(" (known: {})", known.join(", ")) }
+}
+
+/// The names, or how to set what has none.
+fn whole(known: &[String]) -> String {
+    if known.is_empty() { "; it can only be set as a whole".to_owned() } else { has(known) }
 }

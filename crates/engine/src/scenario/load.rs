@@ -25,16 +25,17 @@ impl Scenario {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
         Self::from_ron(&text).map_err(|error| match error {
-            ScenarioError::Syntax { line, column, path: field, message, nearest, .. } => {
-                ScenarioError::Syntax {
-                    file: Some(path.to_owned()),
-                    line,
-                    column,
-                    path: field,
-                    message,
-                    nearest,
-                }
-            }
+            ScenarioError::Syntax {
+                line, column, path: field, message, nearest, known, ..
+            } => ScenarioError::Syntax {
+                file: Some(path.to_owned()),
+                line,
+                column,
+                path: field,
+                message,
+                nearest,
+                known,
+            },
             other => other,
         })
     }
@@ -76,21 +77,24 @@ impl Scenario {
 }
 
 fn syntax(path: String, error: &ron::error::SpannedError) -> ScenarioError {
-    let nearest = match &error.code {
-        ron::Error::NoSuchStructField { expected, found, .. } => {
-            Nearest::to(found, expected.iter().copied())
+    use ron::Error::{MissingStructField, NoSuchEnumVariant, NoSuchStructField};
+    let (message, found, known) = match &error.code {
+        NoSuchStructField { expected, found, .. } => {
+            (format!("there is no field `{found}`"), found.as_str(), *expected)
         }
-        ron::Error::NoSuchEnumVariant { expected, found, .. } => {
-            Nearest::to(found, expected.iter().copied())
+        NoSuchEnumVariant { expected, found, .. } => {
+            (format!("there is no `{found}`"), found.as_str(), *expected)
         }
-        _ => Nearest::to("", []),
+        MissingStructField { field, .. } => (format!("`{field}` is missing"), "", &[][..]),
+        other => (other.to_string(), "", &[][..]),
     };
     ScenarioError::Syntax {
         file: None,
         line: error.span.start.line,
         column: error.span.start.col,
         path,
-        message: error.code.to_string(),
-        nearest,
+        message,
+        nearest: Nearest::to(found, known.iter().copied()),
+        known: known.iter().map(|&name| name.to_owned()).collect(),
     }
 }
