@@ -1,6 +1,6 @@
 //! Integration tests of `sglsim-kernels`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![expect(clippy::unwrap_used, reason = "functions that tests share may panic as tests do")]
 #![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
 mod files;
