@@ -17,8 +17,8 @@ use crate::node::{Id, Node};
 use crate::number::Number;
 use crate::{Module, Sort, Symbol};
 
-/// Operations that one line may nest before a part gets a name of its own.
-const MAX_NESTING: usize = 10;
+/// Parentheses that one line may nest before a part gets a name of its own.
+const MAX_NESTING: usize = 20;
 
 /// Characters that one line may have before a part gets a name of its own.
 const MAX_LINE: usize = 1000;
@@ -86,7 +86,7 @@ struct Writer<'a> {
     /// Names of SymPy symbols.
     symbols: Names,
     /// How each node is written where it is used.
-    parts: HashMap<Id, Part>,
+    parts: HashMap<Id, String>,
     /// Definitions of loop functions.
     functions: String,
     /// Definitions of symbols and named parts.
@@ -95,21 +95,6 @@ struct Writer<'a> {
     unnamed: usize,
     units: Vec<(String, String)>,
     docs: Vec<(String, String)>,
-}
-
-/// A node as it is written where it is used.
-struct Part {
-    text: String,
-    /// How deep the text nests.
-    nesting: usize,
-    /// Whether the text contains a `Piecewise`.
-    branches: bool,
-}
-
-impl Part {
-    fn name(text: String) -> Part {
-        Part { text, nesting: 0, branches: false }
-    }
 }
 
 impl Arena {
@@ -138,10 +123,10 @@ impl Arena {
                 writer.part(id);
             }
         }
-        let objective = writer.parts[&roots.objective].text.clone();
+        let objective = writer.parts[&roots.objective].clone();
         let mut constraints = String::new();
         for (constraint, id) in module.constraints.iter().zip(&roots.constraints) {
-            let holds = &writer.parts[id].text;
+            let holds = &writer.parts[id];
             let name = quoted(&constraint.name);
             writeln!(constraints, "        ({name}, {holds}),").expect("writing to a string");
             writer.docs.push((constraint.name.clone(), constraint.doc.clone()));
@@ -198,7 +183,7 @@ impl Writer<'_> {
             pairs.push((symbol.name.clone(), variable.clone()));
             self.units.push((symbol.name.clone(), symbol.unit.clone()));
             self.docs.push((symbol.name.clone(), symbol.doc.clone()));
-            self.parts.insert(*id, Part::name(variable));
+            self.parts.insert(*id, variable);
         }
         pairs
     }
@@ -207,25 +192,17 @@ impl Writer<'_> {
     fn part(&mut self, id: Id) {
         let arena = self.arena;
         let node = arena.shape(id);
-        let mut nesting = 0;
-        let mut branches = matches!(node, Node::Piecewise { .. });
-        node.for_each_child(|child| {
-            if let Some(part) = self.parts.get(&child) {
-                nesting = nesting.max(part.nesting + 1);
-                branches |= part.branches;
-            }
-        });
         let text = self.constructor(id, &node);
         let facts = *arena.facts(id);
         // What may be undefined is written where it is used, inside the arm that makes it safe;
         // but a Piecewise never inside a condition.
         let useful = self.uses.compared(id) || self.uses.shared(id);
-        let hazard = self.uses.compared(id) && branches;
-        let large = nesting > MAX_NESTING || text.len() > MAX_LINE;
+        let hazard = self.uses.compared(id) && text.contains("Piecewise(");
+        let large = text.len() > MAX_LINE || nesting(&text) > MAX_NESTING;
         let label = arena.label(id).cloned();
         let defined = label.is_some() || large || hazard || useful && facts.finite;
         if is_atom(&node) || !defined {
-            self.parts.insert(id, Part { text, nesting, branches });
+            self.parts.insert(id, text);
             return;
         }
         let wanted = match &label {
@@ -244,7 +221,7 @@ impl Writer<'_> {
             self.units.push((name.clone(), label.unit));
             self.docs.push((name, label.doc));
         }
-        self.parts.insert(id, Part::name(variable));
+        self.parts.insert(id, variable);
     }
 
     fn constructor(&mut self, id: Id, node: &Node<Number>) -> String {
@@ -278,11 +255,9 @@ impl Writer<'_> {
             Node::Piecewise { arms, otherwise } => {
                 let mut parts: Vec<String> = arms
                     .iter()
-                    .map(|(guard, value)| {
-                        format!("({}, {})", self.parts[value].text, self.parts[guard].text)
-                    })
+                    .map(|(guard, value)| format!("({}, {})", self.parts[value], self.parts[guard]))
                     .collect();
-                parts.push(format!("({}, True)", self.parts[otherwise].text));
+                parts.push(format!("({}, True)", self.parts[otherwise]));
                 call("Piecewise", &parts)
             }
             Node::Sum { .. } => {
@@ -313,7 +288,7 @@ impl Writer<'_> {
             parts.push(number(Number::ratio(num, 1)));
         }
         for (base, e) in factors {
-            let base = &self.parts[base].text;
+            let base = &self.parts[base];
             parts.push(if e.is_one() {
                 base.clone()
             } else {
@@ -330,8 +305,21 @@ impl Writer<'_> {
     }
 
     fn texts(&self, ids: &[Id]) -> Vec<String> {
-        ids.iter().map(|id| self.parts[id].text.clone()).collect()
+        ids.iter().map(|id| self.parts[id].clone()).collect()
     }
+}
+
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn call(function: &str, arguments: &[String]) -> String {

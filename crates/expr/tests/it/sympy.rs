@@ -52,7 +52,7 @@ print(json.dumps(out))
 "#;
 
 fn close(got: f64, want: f64) -> bool {
-    (got - want).abs() <= 1e-12 * want.abs().max(1e-3)
+    (got - want).abs() <= 1e-12 * want.abs().max(1.0)
 }
 
 #[test]
@@ -69,7 +69,8 @@ fn random_expressions_agree_with_sympy() {
         for _ in 0..8 {
             let point = random::point().new_tree(&mut runner).unwrap().current();
             if let Ok(value) = expr.evaluate(&point)
-                && value.abs() < 1e12
+                // What cancels to nothing has no digits to compare.
+                && (1e-9..1e12).contains(&value.abs())
             {
                 let used = expr.free_symbols();
                 let used = used.iter().map(|s| (s.name.clone(), point.get(&s.name).unwrap()));
