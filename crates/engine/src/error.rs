@@ -81,6 +81,16 @@ pub enum EngineError {
         /// Seed of the run.
         seed: u64,
     },
+    /// A plug-in broke a law of its trait in a way that the run cannot go on from.
+    #[error("at {at} the {plugin} broke a law of its trait: {law}")]
+    BrokenLaw {
+        /// When.
+        at: SimTime,
+        /// Which one, such as ``fabric `fifo` ``.
+        plugin: String,
+        /// The law.
+        law: &'static str,
+    },
     /// A law could not be evaluated for the transfer of KV.
     #[error(
         "at {at}: the transfer law gave {seconds} s for {tokens} tokens of KV, allowed is finite and >= 0"

@@ -212,3 +212,6 @@ impl Observer for Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

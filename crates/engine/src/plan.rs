@@ -204,6 +204,7 @@ impl PoolPlan {
 /// Fields of a pool that no law checks.
 fn check_pool(path: &str, config: &PoolConfig) -> Result<(), ScenarioError> {
     const MOST_WORKERS: u32 = 100_000;
+    const MOST_GPUS: u32 = 10_000;
     let refuse = |field: &str, value: String, allowed: &str| {
         Err(ScenarioError::OutOfRange {
             field: format!("{path}.{field}"),
@@ -213,6 +214,16 @@ fn check_pool(path: &str, config: &PoolConfig) -> Result<(), ScenarioError> {
     };
     if !(1..=MOST_WORKERS).contains(&config.workers) {
         return refuse("workers", config.workers.to_string(), "from 1 to 100000");
+    }
+    // Sizes that would divide are looked for one by one.
+    if config.tp_size > MOST_GPUS {
+        return refuse("tp_size", config.tp_size.to_string(), "from 1 to 10000");
+    }
+    if let Some(tokens) = config.max_total_tokens
+        && tokens < u64::from(config.page_size)
+    {
+        let allowed = format!("at least one page ({} tokens)", config.page_size);
+        return refuse("max_total_tokens", tokens.to_string(), &allowed);
     }
     match config.chunked_prefill_size {
         Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(

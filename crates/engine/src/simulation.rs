@@ -92,8 +92,12 @@ impl LiveTable {
         self.len += 1;
     }
 
+    fn find(&mut self, id: RequestId) -> Option<&mut Live> {
+        self.table.get_mut(id.index())?.as_deref_mut()
+    }
+
     fn get(&mut self, id: RequestId) -> &mut Live {
-        self.table[id.index()].as_mut().expect("an unfinished request is in the table")
+        self.find(id).expect("an unfinished request is in the table")
     }
 
     fn remove(&mut self, id: RequestId) -> Live {
@@ -170,10 +174,20 @@ impl Run<'_> {
         EngineError::Worker { at: self.now, worker, seed: self.seed, hint, source }
     }
 
+    fn workload_error(&self, law: &'static str) -> EngineError {
+        let plugin = format!("workload `{}`", self.workload.name());
+        EngineError::BrokenLaw { at: self.now, plugin, law }
+    }
+
     // --- arrivals ---------------------------------------------------------------------------
 
     fn arrival(&mut self) -> Result<(), EngineError> {
-        let Some(request) = self.workload.pop() else { return Ok(()) };
+        let Some(request) = self.workload.pop() else {
+            return Err(self.workload_error("`pop` gives what `peek` announced"));
+        };
+        if request.id.index() != self.metrics.requests.len() {
+            return Err(self.workload_error("ids are 0, 1, 2, … in order of popping"));
+        }
         self.emit(&Event::Arrived { request: &request });
         let id = request.id;
         let (prefill, decode) = self.route(&request)?;

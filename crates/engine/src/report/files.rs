@@ -25,6 +25,16 @@ impl WriteError {
     }
 }
 
+/// A file that is gone unless it is persisted, with the permissions of any new file.
+fn temporary_file(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666); // less the umask
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    builder.tempfile_in(folder)
+}
+
 impl Report {
     /// Writes `report.json`, `requests.csv` and `scenario.ron` into a folder, which is made if need
     /// be. Files of those names are replaced, all together: if one cannot be written, none changes.
@@ -42,7 +52,7 @@ impl Report {
         let mut write = |name: &str, fill: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
             let path = folder.join(name);
             let done = (|| {
-                let mut file = tempfile::NamedTempFile::new_in(folder)?;
+                let mut file = temporary_file(folder)?;
                 let mut buffer = BufWriter::new(file.as_file_mut());
                 fill(&mut buffer)?;
                 buffer.flush()?;
@@ -58,6 +68,12 @@ impl Report {
         })?;
         write("requests.csv", &|out| self.write_requests(out))?;
         write("scenario.ron", &|out| out.write_all(scenario.to_ron().as_bytes()))?;
+        // A file cannot take the place of a folder; all else that could fail has been tried.
+        for (_, path) in &written {
+            if path.is_dir() {
+                return Err(at(path)(io::ErrorKind::IsADirectory.into()));
+            }
+        }
         for (file, path) in written {
             file.persist(&path).map_err(|error| WriteError { path, source: error.error })?;
         }

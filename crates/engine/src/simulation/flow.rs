@@ -28,8 +28,13 @@ impl Run<'_> {
     /// A flow has arrived. With the last one, the request leaves the prefill worker and is ready on
     /// the decode worker.
     pub(super) fn delivery(&mut self) -> Result<(), EngineError> {
-        let Some(delivery) = self.fabric.pop() else { return Ok(()) };
+        let Some(delivery) = self.fabric.pop() else {
+            return Err(self.fabric_error("FABRIC-3 `pop` gives what `peek` announced"));
+        };
         let id = delivery.flow.request;
+        if self.live.find(id).is_none_or(|live| live.flows == 0) {
+            return Err(self.fabric_error("FABRIC-1 every flow arrives, exactly once"));
+        }
         let took = delivery.arrived.since(delivery.submitted);
         self.emit(&Event::Delivered { id, tokens: delivery.flow.tokens, took });
         let live = self.live.get(id);
@@ -49,5 +54,10 @@ impl Run<'_> {
         self.wake(prefill.worker);
         self.wake(decode.worker);
         Ok(())
+    }
+
+    fn fabric_error(&self, law: &'static str) -> EngineError {
+        let plugin = format!("fabric `{}`", self.fabric.name());
+        EngineError::BrokenLaw { at: self.now, plugin, law }
     }
 }

@@ -1,1 +1,17 @@
 //! Integration tests of `sglsim-engine`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod allocations;
+mod alone;
+mod bad_input;
+mod fabric;
+mod files;
+mod laws;
+mod naive;
+mod oracle;
+mod plugins;
+mod report;
+mod scaling;
+mod scenarios;
+mod watch;
