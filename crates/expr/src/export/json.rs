@@ -185,7 +185,7 @@ fn rebuild(cx: &Context, graph: &Graph) -> Result<Vec<Id>, ExprError> {
     }
     let indices: Vec<u32> = graph.indices.iter().map(|name| arena.register_index(name)).collect();
     let names: HashMap<Id, &Name> = graph.names.iter().map(|name| (name.node, name)).collect();
-    // All as they are first: normalising adds helpers, and the order of ids is the order of
+    // All as they are first: normalising adds nodes on its way, and the order of ids is the order of
     // evaluation, which a document keeps to the last bit.
     let mut raw: Vec<Id> = Vec::with_capacity(graph.nodes.len());
     for (position, node) in graph.nodes.iter().enumerate() {

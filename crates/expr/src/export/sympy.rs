@@ -147,9 +147,13 @@ impl Arena {
         let helpers = if writer.loops == 0 { "" } else { HELPERS };
         let loops: Vec<(String, String)> =
             (1..=writer.loops).map(|at| (format!("sum_{at}"), format!("_sum_{at}"))).collect();
+        let doc = match module.doc.as_str() {
+            "" => module.name.clone(),
+            doc => format!("{}: {doc}", module.name),
+        };
         format!(
             include_str!("module.py.in"),
-            doc = quoted(&format!("{}: {}", module.name, module.doc)),
+            doc = quoted(&doc),
             name = quoted(&module.objective_name),
             loops = dict(&loops),
             helpers = helpers,

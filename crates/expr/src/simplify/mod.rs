@@ -73,6 +73,9 @@ pub struct Simplified {
 impl Expr {
     /// Looks for a cheaper form with the same value. Named parts stay, simplified themselves.
     ///
+    /// Among equally good forms the one found first wins, which depends on the order in which the
+    /// context's nodes were made: the same calls on a new context give the same form.
+    ///
     /// ```
     /// use sglsim_expr::{Context, Limits, Symbol, max};
     /// let cx = Context::new();
