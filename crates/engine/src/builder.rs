@@ -310,7 +310,7 @@ impl Simulation {
         };
         let batch = BatchState::new(config, Memory::new(kv, cache))
             .map_err(|source| ScenarioError::Scheduler { pool: pool.path.to_owned(), source })?;
-        Ok(Rank { batch, scheduler, mode: ForwardMode::Idle })
+        Ok(Rank { batch, scheduler, mode: ForwardMode::Idle, kv_used: 0 })
     }
 
     fn routing(&mut self) -> Result<Routing, EngineError> {

@@ -85,6 +85,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) busy: Seconds,
     pub(crate) extend_steps: u64,
     pub(crate) decode_steps: u64,
+    /// Steps in which some rank decoded, also those in which another one extended.
+    pub(crate) decoding_steps: u64,
     pub(crate) extended: TokenCount,
     pub(crate) decoded: TokenCount,
     /// ∫ used KV slots dt \[token·s\].
@@ -124,7 +126,7 @@ impl Metrics {
         &mut self.requests[id.index()]
     }
 
-    fn rank_step(&mut self, at: SimTime, worker: WorkerId, rank: usize, used: TokenCount) {
+    fn kv_level(&mut self, at: SimTime, worker: WorkerId, rank: usize, used: TokenCount) {
         let record = &mut self.workers[worker.index()];
         if record.kv_level.len() <= rank {
             record.kv_level.resize(rank + 1, (0, SimTime::ZERO));
@@ -181,7 +183,7 @@ impl Observer for Metrics {
                 self.record(id).retractions += 1;
             }
             Event::RankStep { worker, rank, mode, decoded, extended, kv_used } => {
-                self.rank_step(at, worker, rank, kv_used);
+                self.kv_level(at, worker, rank, kv_used);
                 let record = &mut self.workers[worker.index()];
                 record.extended += extended;
                 record.decoded += decoded;
@@ -194,12 +196,14 @@ impl Observer for Metrics {
                     ForwardMode::Idle => {}
                 }
             }
+            Event::KvUsed { worker, rank, kv_used } => self.kv_level(at, worker, rank, kv_used),
             Event::Step { worker, began, .. } => {
                 let record = &mut self.workers[worker.index()];
                 record.busy += at.since(began);
                 let (extends, decodes) = std::mem::take(&mut self.step_has);
                 record.extend_steps += u64::from(extends);
                 record.decode_steps += u64::from(decodes && !extends);
+                record.decoding_steps += u64::from(decodes);
             }
             Event::Finished { id, worker, rank, generated } => {
                 self.gaps.finished(id, worker, rank);

@@ -107,6 +107,16 @@ pub enum Event<'a> {
         /// KV slots that are neither free nor evictable afterwards \[token\].
         kv_used: TokenCount,
     },
+    /// A rank holds more or less KV than at its last step's end: it took memory for the step that
+    /// begins or for a prompt that is to come, or let go of what was sent.
+    KvUsed {
+        /// The worker.
+        worker: WorkerId,
+        /// The attention rank.
+        rank: usize,
+        /// KV slots that are neither free nor evictable \[token\].
+        kv_used: TokenCount,
+    },
     /// A worker has done a step.
     Step {
         /// The worker.

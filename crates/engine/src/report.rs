@@ -79,7 +79,7 @@ pub struct PoolReport {
     pub kv_capacity: TokenCount,
     /// Mean share of the KV slots that requests held, over time and workers.
     pub kv_usage: f64,
-    /// Largest share on one attention rank after a step.
+    /// Largest share on one attention rank.
     pub kv_usage_max: f64,
     /// Steps in which some rank computed prompts.
     pub prefill_steps: u64,
@@ -89,7 +89,7 @@ pub struct PoolReport {
     pub prefill_tokens: TokenCount,
     /// Tokens decoded.
     pub decode_tokens: TokenCount,
-    /// Mean number of sequences in a decode step, over all ranks of the worker.
+    /// Mean number of sequences that decode in a step, over all ranks of the worker, where any does.
     pub decode_batch: f64,
 }
 
@@ -192,7 +192,7 @@ impl PoolReport {
         let peak = records.iter().map(|record| record.kv_peak).max().unwrap_or(0);
         let rank_capacity = pool.scheduler.max_total_num_tokens;
         let kv_capacity = rank_capacity * u64::from(pool.plan.dp_size);
-        let decode_steps = sum(|record| record.decode_steps);
+        let decoding_steps = sum(|record| record.decoding_steps);
         let decode_tokens = sum(|record| record.decoded);
         let time = duration.get() * records.len() as f64;
         Self {
@@ -204,10 +204,10 @@ impl PoolReport {
             kv_usage: ratio(integral, time * kv_capacity as f64),
             kv_usage_max: ratio(peak as f64, rank_capacity as f64),
             prefill_steps: sum(|record| record.extend_steps),
-            decode_steps,
+            decode_steps: sum(|record| record.decode_steps),
             prefill_tokens: sum(|record| record.extended),
             decode_tokens,
-            decode_batch: ratio(decode_tokens as f64, decode_steps as f64),
+            decode_batch: ratio(decode_tokens as f64, decoding_steps as f64),
         }
     }
 }

@@ -329,8 +329,18 @@ impl Run<'_> {
         }
         for rank in 0..self.workers[id.index()].ranks.len() {
             self.book_notices(id, rank)?;
+            self.tell_memory(id, rank);
         }
         Ok(())
+    }
+
+    /// Tells observers of memory that was taken or let go since they last heard of it.
+    fn tell_memory(&mut self, worker: WorkerId, rank: usize) {
+        let state = &mut self.workers[worker.index()].ranks[rank];
+        let kv_used = state.batch.memory().used();
+        if std::mem::replace(&mut state.kv_used, kv_used) != kv_used {
+            self.emit(&Event::KvUsed { worker, rank, kv_used });
+        }
     }
 
     fn step_done(&mut self) -> Result<(), EngineError> {
@@ -349,6 +359,7 @@ impl Run<'_> {
             state.batch.finish_step(mode, now);
             state.mode = ForwardMode::Idle;
             let kv_used = state.batch.memory().used();
+            state.kv_used = kv_used;
             self.emit(&Event::RankStep { worker: id, rank, mode, decoded, extended, kv_used });
             self.book_notices(id, rank)?;
         }

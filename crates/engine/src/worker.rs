@@ -3,7 +3,7 @@
 
 use sglsim_kernels::{RankFeatures, StepFeatures};
 use sglsim_sched::{BatchState, ForwardMode, SchedError, Scheduler};
-use sglsim_units::{Seconds, SimTime, WorkerId};
+use sglsim_units::{Seconds, SimTime, TokenCount, WorkerId};
 
 use crate::cost::CostModel;
 
@@ -14,6 +14,8 @@ pub(crate) struct Rank {
     pub(crate) scheduler: Box<dyn Scheduler>,
     /// What it runs in the step now under way.
     pub(crate) mode: ForwardMode,
+    /// KV slots in use that observers know of \[token\].
+    pub(crate) kv_used: TokenCount,
 }
 
 /// One worker.

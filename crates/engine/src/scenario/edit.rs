@@ -95,8 +95,20 @@ fn parse(text: &str) -> Value {
     serde_json::from_str(text).ok().or_else(|| ron(text)).unwrap_or_else(|| text.into())
 }
 
-/// The whole of a RON text.
+/// The whole of a RON text. One that nests deeper than any field does is none.
 fn ron(text: &str) -> Option<Value> {
+    const DEEPEST: usize = 32;
+    let mut depth = 0_usize;
+    for c in text.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return None;
+        }
+    }
     let mut rest = text;
     let value = ron_value(&mut rest)?;
     rest.trim().is_empty().then_some(value)

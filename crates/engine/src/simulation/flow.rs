@@ -48,6 +48,7 @@ impl Run<'_> {
         let slot = prefill.slot.expect("a request that sends has a place");
         let sent = self.batch(prefill).finish_send(slot);
         sent.map_err(|source| self.worker_error(prefill.worker, source))?;
+        self.tell_memory(prefill.worker, prefill.rank);
         let slot = decode.slot.expect("a request that is sent has a place to go to");
         let received = self.batch(decode).finish_receive(slot);
         received.map_err(|source| self.worker_error(decode.worker, source))?;

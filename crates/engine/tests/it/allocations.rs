@@ -53,7 +53,7 @@ impl Observer for StepAllocations {
     fn on_event(&mut self, _at: SimTime, event: &Event<'_>) {
         let Event::Step { .. } = event else {
             // What happens to single requests may allocate; a step in which only tokens came not.
-            self.other_events |= !matches!(event, Event::RankStep { .. });
+            self.other_events |= !matches!(event, Event::RankStep { .. } | Event::KvUsed { .. });
             return;
         };
         let now = ALLOCATIONS.get();

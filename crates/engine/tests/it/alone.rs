@@ -112,6 +112,22 @@ fn a_pair_sends_a_cached_prefix_first() {
 }
 
 #[test]
+fn kv_is_held_from_the_reservation_to_the_end_of_its_use() {
+    let load = r#"{"Synthetic": {"arrivals": {"Constant": {"rate": 0.01}},
+        "input_len": {"Fixed": 500}, "output_len": {"Fixed": 1}, "requests": 2}}"#;
+    for deployment in [r#"{"Aggregated": {}}"#, PAIR] {
+        let report = run(&base_with(&[("deployment", deployment), ("workload", load)]));
+        // Both requests hold their prompt for as long as they take, 100 s apart.
+        let held = 500.0 * report.requests.iter().map(|r| r.e2e().unwrap().get()).sum::<f64>();
+        for pool in &report.pools {
+            let capacity = pool.kv_capacity as f64;
+            close(pool.kv_usage, held / (report.duration.get() * capacity));
+            close(pool.kv_usage_max, 500.0 / capacity);
+        }
+    }
+}
+
+#[test]
 fn a_full_decode_worker_delays_prefill() {
     let load = r#"{"Synthetic": {"arrivals": "Burst", "input_len": {"Fixed": 800},
         "output_len": {"Fixed": 100}, "requests": 2}}"#;
@@ -139,12 +155,14 @@ fn what_happens_at_one_instant_has_an_order() {
     let rest = [
         "0 s Admitted",
         "0 s Admitted",
+        "0 s KvUsed",
         "1 s RankStep",
         "1 s Prefilled",
         "1 s Token",
         "1 s Prefilled",
         "1 s Token",
         "1 s Step",
+        "1 s KvUsed",
         "2 s RankStep",
         "2 s Finished",
         "2 s Finished",

@@ -275,6 +275,13 @@ fn changes_by_path() {
 }
 
 #[test]
+fn a_value_that_nests_without_end_is_an_error() {
+    for open in ["(", "[", "A(", "{\"a\":", "a:("] {
+        assert!(base().with("seed", &open.repeat(100_000)).is_err(), "{open}");
+    }
+}
+
+#[test]
 fn changes_by_path_that_work() {
     let scenario = base();
     let changed = |path: &str, value: &str| scenario.with(path, value).unwrap();
