@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use sglsim_engine::{DeploymentPlan, PoolPlan};
 use sglsim_expr::{Constraint, Expr, Module, Symbol, Values};
-use sglsim_kernels::StepFeatures;
+use sglsim_kernels::{RankFeatures, StepFeatures};
 use sglsim_units::Nearest;
 
 use crate::frozen::{Frozen, Parameter};
+use crate::pool::{Step, imported};
 use crate::request::Request;
 use crate::symbols::Symbols;
 use crate::{FormulaError, Metric, steady};
@@ -73,7 +74,7 @@ impl Formula {
         frozen: &Frozen,
     ) -> Result<Self, FormulaError> {
         use Metric::*;
-        let mut symbols = Symbols::new(&plan.context);
+        let mut symbols = Symbols::new();
         let (value, constraints, validity) = match metric {
             StepTime | PrefillStepTime | DecodeStepTime => return Self::of_step(plan, metric),
             Ttft | Itl | E2eLatency | TransferTime => {
@@ -122,35 +123,17 @@ impl Formula {
                 });
             }
         };
-        let mut symbols = Symbols::new(&plan.context);
-        let knobs = pool.law.knobs();
-        for size in [&knobs.tp_size, &knobs.dp_size, &knobs.ep_size] {
-            symbols.decide(size);
-        }
-        symbols.values.extend(pool.law.values().iter());
-        let step = example_step(pool);
-        let features = pool.law.features();
-        let in_order = [
-            &features.extend_tokens,
-            &features.extend_pairs,
-            &features.extend_prefix,
-            &features.extend_seqs,
-            &features.decode_seqs,
-            &features.decode_padded,
-            &features.decode_context,
-            &features.query_tokens,
-            &features.logit_rows,
-            &features.tokens,
-            &features.eager,
-            &features.sum_tokens,
-            &features.sum_logit_rows,
-        ];
-        for (feature, value) in in_order.into_iter().zip(step.as_array()) {
+        let mut symbols = Symbols::new();
+        let law = Step::of(&mut symbols, pool)?;
+        law.decide_sizes(&mut symbols);
+        let example = example_step(pool);
+        for (feature, value) in law.features.iter().zip(example.as_array()) {
             let symbol = feature.as_symbol().expect("a feature is a symbol");
             symbols.knob(symbol, value)?;
         }
-        let constraints = pool.law.constraints().to_vec();
-        Self::assemble(metric, symbols, pool.law.step_time(), constraints, STEP)
+        let given = pool.law.constraints().iter();
+        let constraints = given.map(|constraint| imported(&symbols, constraint)).collect();
+        Self::assemble(metric, symbols, &law.time, constraints, STEP)
     }
 
     fn assemble(
@@ -340,7 +323,7 @@ const STEADY: &str = "A steady state described by means: all ranks equally loade
 /// Features of one step to start from.
 fn example_step(pool: &PoolPlan) -> StepFeatures {
     const CONTEXT: u64 = 1024;
-    let mut rank = sglsim_kernels::RankFeatures::default();
+    let mut rank = RankFeatures::default();
     if pool.name == "decode" {
         rank.set_decode(1, 1, CONTEXT, 1);
         rank.eager = pool.cuda_graphs.is_empty();

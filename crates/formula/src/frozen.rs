@@ -44,6 +44,10 @@ pub struct Frozen {
     /// Mean context of a sequence in a decode step, Σ (o−1)·(s + o/2) / Σ (o−1) \[token\]: long
     /// outputs decode for longer, so they count more.
     pub mean_decode_context: f64,
+    /// Mean KV slots that admission keeps for the tokens that a running request may still make
+    /// \[token\]: all of them for requests that ignore the end of sequence, else the share
+    /// `new_token_ratio` at its lowest.
+    pub mean_reserved_tokens: f64,
     /// How requests come.
     pub load: Load,
 }
@@ -98,6 +102,11 @@ impl Frozen {
             done.iter().map(|record| of(record)).sum::<f64>() / done.len() as f64
         };
         let mean_steps = mean(decode_steps);
+        let by_steps = |of: &dyn Fn(&RequestRecord) -> f64| {
+            let total: f64 = done.iter().map(|record| decode_steps(record) * of(record)).sum();
+            total / done.len() as f64 / mean_steps
+        };
+        let reservation = Reservation::of(scenario);
         let mean_prompt_tokens = mean(|record| record.prompt_tokens as f64);
         let frozen = Self {
             source: format!(
@@ -112,20 +121,21 @@ impl Frozen {
             }),
             mean_output_tokens: mean(|record| record.output_tokens as f64),
             mean_decode_context: if mean_steps > 0.0 {
-                let context = |record: &RequestRecord| {
-                    let half = record.output_tokens as f64 / 2.0;
-                    decode_steps(record) * (record.prompt_tokens as f64 + half)
-                };
-                mean(context) / mean_steps
+                by_steps(&|record| record.prompt_tokens as f64 + record.output_tokens as f64 / 2.0)
             } else {
                 mean_prompt_tokens
+            },
+            mean_reserved_tokens: if mean_steps > 0.0 {
+                by_steps(&|record| reservation.mean(record.output_tokens as f64))
+            } else {
+                0.0
             },
             load: Load::of(report, scenario),
         };
         frozen.checked()
     }
 
-    /// A workload without a run: every request has the same lengths.
+    /// A workload without a run: every request has the same lengths and ignores the end of sequence.
     ///
     /// # Errors
     ///
@@ -144,6 +154,7 @@ impl Frozen {
             mean_extend_pairs: extend_pairs(prompt_tokens, cached_tokens),
             mean_output_tokens: output_tokens,
             mean_decode_context: prompt_tokens + output_tokens / 2.0,
+            mean_reserved_tokens: Reservation::WHOLE.mean(output_tokens),
             load,
         };
         frozen.checked()
@@ -197,8 +208,8 @@ impl Frozen {
         all
     }
 
-    /// Prompt, cached part, pairs, output, context.
-    pub(crate) fn means(&self) -> [Parameter; 5] {
+    /// Prompt, cached part, pairs, output, context, reserve.
+    pub(crate) fn means(&self) -> [Parameter; 6] {
         let mean = |name: &str, least: f64, unit: &str, doc: &str, value: f64| Parameter {
             symbol: Symbol::real(name).at_least(least).unit(unit).doc(doc),
             value,
@@ -206,12 +217,14 @@ impl Frozen {
         let cached = "mean prompt tokens found in a prefix cache";
         let pairs = "mean query-key pairs of a prompt's uncached part";
         let context = "mean context of a sequence in a decode step";
+        let reserved = "mean KV slots kept for tokens that a running request may still make";
         [
             mean("mean_prompt_tokens", 1.0, "token", "mean prompt length", self.mean_prompt_tokens),
             mean("mean_cached_tokens", 0.0, "token", cached, self.mean_cached_tokens),
             mean("mean_extend_pairs", 0.0, "token^2", pairs, self.mean_extend_pairs),
             mean("mean_output_tokens", 1.0, "token", "mean output length", self.mean_output_tokens),
             mean("mean_decode_context", 1.0, "token", context, self.mean_decode_context),
+            mean("mean_reserved_tokens", 0.0, "token", reserved, self.mean_reserved_tokens),
         ]
     }
 
@@ -262,6 +275,7 @@ impl Frozen {
         least("mean_extend_pairs", self.mean_extend_pairs, 0.0, ">= 0")?;
         least("mean_output_tokens", self.mean_output_tokens, 1.0, ">= 1")?;
         least("mean_decode_context", self.mean_decode_context, 1.0, ">= 1")?;
+        least("mean_reserved_tokens", self.mean_reserved_tokens, 0.0, ">= 0")?;
         match self.load {
             Load::Unlimited => {}
             Load::Open { request_rate } => {
@@ -306,6 +320,48 @@ impl Load {
             }
             _ => Self::Unlimited,
         }
+    }
+}
+
+/// What admission keeps free for the future of running requests (SGLang 0.5.23,
+/// `managers/schedule_policy.py:PrefillAdder`).
+struct Reservation {
+    /// Limit that requests ask for, if it is not what they will make \[token\].
+    max_new_tokens: Option<f64>,
+    /// Share of the rest that is kept.
+    ratio: f64,
+}
+
+impl Reservation {
+    const WHOLE: Self = Self { max_new_tokens: None, ratio: 1.0 };
+
+    /// A request's future counts for no more than this (`CLIP_MAX_NEW_TOKENS`) \[token\].
+    const CLIP: f64 = 4096.0;
+
+    /// The lowest `new_token_ratio`: SGLANG_INIT_NEW_TOKEN_RATIO times
+    /// SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR.
+    const LOWEST_RATIO: f64 = 0.7 * 0.14;
+
+    fn of(scenario: &Scenario) -> Self {
+        let limit = match &scenario.workload {
+            WorkloadConfig::Trace(trace) => trace.replay.max_new_tokens,
+            WorkloadConfig::Synthetic(synthetic) => synthetic.max_new_tokens,
+        };
+        match limit {
+            None => Self::WHOLE,
+            Some(limit) => {
+                Self { max_new_tokens: Some(f64::from(limit)), ratio: Self::LOWEST_RATIO }
+            }
+        }
+    }
+
+    /// Mean over the life of a request with `output` tokens \[token\].
+    fn mean(&self, output: f64) -> f64 {
+        let rest = match self.max_new_tokens {
+            Some(limit) => limit - output / 2.0,
+            None => output / 2.0,
+        };
+        self.ratio * rest.min(Self::CLIP)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use sglsim_engine::PoolPlan;
 use sglsim_expr::{Constraint, Expr, Symbol, floor_div, max, min, min_of, piecewise};
-use sglsim_kernels::{MemoryLaw, MemoryOptions, MoeA2aBackend, padded_batch};
+use sglsim_kernels::{MemoryLaw, MemoryOptions, MoeA2aBackend, StepFeatures, padded_batch};
 use sglsim_model::ModelShape;
 
 use crate::FormulaError;
@@ -22,12 +22,14 @@ pub(crate) struct Pool<'a> {
     plan: &'a PoolPlan,
     model: &'a ModelShape,
     scope: String,
+    law: Step,
     /// Its workers \[1\].
     pub(crate) workers: Expr,
     /// GPUs of one worker \[1\].
     pub(crate) tp_size: Expr,
     /// Attention replicas of one worker \[1\].
     pub(crate) dp_size: Expr,
+    ep_size: Expr,
     /// What a configuration of the pool must obey.
     pub(crate) constraints: Vec<Constraint>,
 }
@@ -47,6 +49,17 @@ pub(crate) struct Extend {
     pub(crate) ranks: Expr,
 }
 
+/// What attention ranks decode in one step.
+#[derive(Clone, Debug)]
+pub(crate) struct Decode {
+    /// Sequences of a rank \[1\].
+    pub(crate) seqs: Expr,
+    /// Their mean context \[token\].
+    pub(crate) context: Expr,
+    /// Ranks of the worker that do so at the same time \[1\].
+    pub(crate) ranks: Expr,
+}
+
 impl<'a> Pool<'a> {
     /// The pool, with `workers` as the name of the number of its workers.
     pub(crate) fn new(
@@ -55,29 +68,20 @@ impl<'a> Pool<'a> {
         plan: &'a PoolPlan,
         workers: &str,
     ) -> Result<Self, FormulaError> {
-        let knobs = plan.law.knobs();
-        let tp_name = knobs.tp_size.name().unwrap_or_default();
-        let scope = tp_name.strip_suffix("tp_size").unwrap_or_default().to_owned();
-        symbols.values.extend(plan.law.values().iter());
+        let scope = scope(plan);
+        let law = Step::of(symbols, plan)?;
         symbols.values.extend(plan.memory.values().iter());
         let doc = if scope.is_empty() { "" } else { plan.name }.to_owned() + " workers";
         let workers = symbols.knob(
             Symbol::int(workers).at_least(1.0).at_most(1e5).doc(doc.trim_start()),
             f64::from(plan.workers),
         )?;
-        for size in [&knobs.tp_size, &knobs.dp_size, &knobs.ep_size] {
-            symbols.decide(size);
-        }
-        let mut pool = Self {
-            scope,
-            model,
-            workers,
-            tp_size: knobs.tp_size.clone(),
-            dp_size: knobs.dp_size.clone(),
-            constraints: plan.law.constraints().to_vec(),
-            plan,
-        };
-        pool.constraints.extend(plan.memory.constraints().iter().cloned());
+        law.decide_sizes(symbols);
+        let [tp_size, dp_size, ep_size] = law.sizes.clone();
+        let given = plan.law.constraints().iter().chain(plan.memory.constraints());
+        let constraints = given.map(|constraint| imported(symbols, constraint)).collect();
+        let mut pool =
+            Self { plan, model, scope, law, workers, tp_size, dp_size, ep_size, constraints };
         pool.expert_constraints();
         Ok(pool)
     }
@@ -106,7 +110,7 @@ impl<'a> Pool<'a> {
     /// ([`sglsim_kernels::ParallelPlan::check`]).
     fn expert_constraints(&mut self) {
         let Some(moe) = &self.model.moe else { return };
-        let (tp, ep) = (self.tp_size.clone(), self.plan.law.knobs().ep_size.clone());
+        let (tp, ep) = (self.tp_size.clone(), self.ep_size.clone());
         let width = moe.moe_intermediate_size * &ep;
         self.must(
             "tp_divides_experts",
@@ -200,7 +204,7 @@ impl<'a> Pool<'a> {
         // (`mem_cache/kv_cache_configurator.py`).
         let by_slots = match given {
             Some(_) => floor_div(&kv, 2),
-            None => self.plan.memory.max_running_requests().clone(),
+            None => symbols.import(self.plan.memory.max_running_requests()),
         };
         let batch = min_of([by_cap, by_slots, floor_div(kv, held)]);
         self.must("decodes", "there is room for one request", batch.ge(1));
@@ -233,23 +237,40 @@ impl<'a> Pool<'a> {
 
     /// Time of a step in which ranks extend and none decodes \[s\].
     pub(crate) fn extend_step(&self, extend: &Extend) -> Expr {
-        let f = self.plan.law.features();
-        let zero = self.tp_size.context().constant(0);
         let Extend { tokens, pairs, prefix, seqs, ranks } = extend;
-        self.plan.law.step_time().substitute(&[
-            (&f.extend_tokens, tokens.clone()),
-            (&f.extend_pairs, pairs.clone()),
-            (&f.extend_prefix, prefix.clone()),
-            (&f.extend_seqs, seqs.clone()),
-            (&f.decode_seqs, zero.clone()),
-            (&f.decode_padded, zero.clone()),
-            (&f.decode_context, zero.clone()),
-            (&f.query_tokens, zero.clone()),
-            (&f.logit_rows, seqs.clone()),
-            (&f.tokens, tokens.clone()),
-            (&f.eager, &zero + 1),
-            (&f.sum_tokens, ranks * tokens),
-            (&f.sum_logit_rows, ranks * seqs),
+        self.law.at(&[
+            ("extend_tokens", tokens),
+            ("extend_pairs", pairs),
+            ("extend_prefix", prefix),
+            ("extend_seqs", seqs),
+            ("logit_rows", seqs),
+            ("tokens", tokens),
+            ("eager", &self.tp_size.context().constant(1)),
+            ("sum_tokens", &(ranks * tokens)),
+            ("sum_logit_rows", &(ranks * seqs)),
+        ])
+    }
+
+    /// Time of a step in which some ranks extend and others decode, as far as there are any; no
+    /// rank can replay a CUDA graph then \[s\].
+    pub(crate) fn mixed_step(&self, extend: &Extend, decode: &Decode) -> Expr {
+        let there_is_one = min(1, &decode.ranks);
+        let seqs = &there_is_one * &decode.seqs;
+        let rows = &decode.ranks * &decode.seqs;
+        self.law.at(&[
+            ("extend_tokens", &extend.tokens),
+            ("extend_pairs", &extend.pairs),
+            ("extend_prefix", &extend.prefix),
+            ("extend_seqs", &extend.seqs),
+            ("decode_seqs", &seqs),
+            ("decode_padded", &seqs),
+            ("decode_context", &(&seqs * &decode.context)),
+            ("query_tokens", &there_is_one),
+            ("logit_rows", &max(&extend.seqs, &seqs)),
+            ("tokens", &max(&extend.tokens, &seqs)),
+            ("eager", &self.tp_size.context().constant(1)),
+            ("sum_tokens", &(&extend.ranks * &extend.tokens + &rows)),
+            ("sum_logit_rows", &(&extend.ranks * &extend.seqs + &rows)),
         ])
     }
 
@@ -263,51 +284,40 @@ impl<'a> Pool<'a> {
         seqs: &Expr,
         context: &Expr,
     ) -> Result<Expr, FormulaError> {
-        let zero = symbols.constant(0);
         let (padded, eager) = if self.plan.cuda_graphs.is_empty() {
             (seqs.clone(), symbols.constant(1))
         } else {
             let largest = self.largest_graph(symbols)?;
             (padded_batch(seqs, &largest), piecewise([(seqs.le(&largest), 0)], 1))
         };
-        Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size], &zero))
+        Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size]))
     }
 
     /// Time of a step in which one sequence decodes on one rank, all others having nothing to do
     /// \[s\].
     pub(crate) fn decode_step_alone(&self, context: &Expr) -> Expr {
-        let zero = self.tp_size.context().constant(0);
-        let one = &zero + 1;
+        let cx = self.tp_size.context();
+        let (zero, one) = (cx.constant(0), cx.constant(1));
         // Idle ranks join a graph, so that the collectives match; without graphs they have no rows.
         if self.plan.cuda_graphs.is_empty() {
-            self.decode(&one, context, [&one, &one, &one], &zero)
+            self.decode(&one, context, [&one, &one, &one])
         } else {
-            self.decode(&one, context, [&one, &zero, &self.dp_size], &zero)
+            self.decode(&one, context, [&one, &zero, &self.dp_size])
         }
     }
 
-    fn decode(
-        &self,
-        seqs: &Expr,
-        context: &Expr,
-        [padded, eager, ranks]: [&Expr; 3],
-        zero: &Expr,
-    ) -> Expr {
-        let f = self.plan.law.features();
-        self.plan.law.step_time().substitute(&[
-            (&f.extend_tokens, zero.clone()),
-            (&f.extend_pairs, zero.clone()),
-            (&f.extend_prefix, zero.clone()),
-            (&f.extend_seqs, zero.clone()),
-            (&f.decode_seqs, seqs.clone()),
-            (&f.decode_padded, padded.clone()),
-            (&f.decode_context, seqs * context),
-            (&f.query_tokens, zero + 1),
-            (&f.logit_rows, padded.clone()),
-            (&f.tokens, padded.clone()),
-            (&f.eager, eager.clone()),
-            (&f.sum_tokens, ranks * padded),
-            (&f.sum_logit_rows, ranks * padded),
+    fn decode(&self, seqs: &Expr, context: &Expr, [padded, eager, ranks]: [&Expr; 3]) -> Expr {
+        let sum = ranks * padded;
+        self.law.at(&[
+            ("decode_seqs", seqs),
+            ("decode_padded", padded),
+            ("decode_context", &(seqs * context)),
+            ("query_tokens", &self.tp_size.context().constant(1)),
+            ("logit_rows", padded),
+            ("tokens", padded),
+            ("eager", eager),
+            ("sum_tokens", &sum),
+            ("sum_logit_rows", &sum),
         ])
     }
 
@@ -318,4 +328,70 @@ impl<'a> Pool<'a> {
         let largest = self.plan.fit.settings.cuda_graph_max_bs;
         Ok(symbols.parameter(symbol, f64::from(largest))?)
     }
+}
+
+/// The step law of a pool in the context of a formula.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// Time of a step \[s\].
+    pub(crate) time: Expr,
+    /// Symbols of the features, in the order of [`StepFeatures::NAMES`].
+    pub(crate) features: Vec<Expr>,
+    /// `tp_size`, `dp_size`, `ep_size`.
+    sizes: [Expr; 3],
+}
+
+impl Step {
+    pub(crate) fn of(symbols: &mut Symbols, plan: &PoolPlan) -> Result<Self, FormulaError> {
+        symbols.values.extend(plan.law.values().iter());
+        let knobs = plan.law.knobs();
+        let sizes = [&knobs.tp_size, &knobs.dp_size, &knobs.ep_size];
+        let declared = knobs.tp_size.context().symbols();
+        let scope = scope(plan);
+        let mut features = Vec::new();
+        for name in StepFeatures::NAMES {
+            let name = format!("{scope}{name}");
+            let symbol = declared.iter().find(|symbol| symbol.name == name);
+            let symbol = symbol.expect("a step law declares all features").clone();
+            features.push(symbols.context().symbol(symbol)?);
+        }
+        Ok(Self {
+            time: symbols.import(plan.law.step_time()),
+            features,
+            sizes: sizes.map(|size| symbols.import(size)),
+        })
+    }
+
+    /// Makes the parallel sizes something to decide.
+    pub(crate) fn decide_sizes(&self, symbols: &mut Symbols) {
+        for size in &self.sizes {
+            symbols.decide(size);
+        }
+    }
+
+    /// Time of a step with these features; those that are not given are zero \[s\].
+    fn at(&self, features: &[(&str, &Expr)]) -> Expr {
+        let zero = self.time.context().constant(0);
+        debug_assert!(features.iter().all(|(name, _)| StepFeatures::NAMES.contains(name)));
+        let value = |name: &str| {
+            let given = features.iter().find(|(given, _)| *given == name);
+            given.map_or(zero.clone(), |(_, value)| (*value).clone())
+        };
+        let values = StepFeatures::NAMES.map(value);
+        let pairs: Vec<(&Expr, Expr)> = self.features.iter().zip(values).collect();
+        self.time.substitute(&pairs)
+    }
+}
+
+/// What stands before the names of a pool's symbols.
+fn scope(plan: &PoolPlan) -> String {
+    let tp_size = plan.law.knobs().tp_size.name().unwrap_or_default();
+    tp_size.strip_suffix("tp_size").unwrap_or_default().to_owned()
+}
+
+/// A constraint of a law in the context of a formula.
+pub(crate) fn imported(symbols: &Symbols, constraint: &Constraint) -> Constraint {
+    // A truth value cannot be added to; it meets the context in a conjunction.
+    let holds = symbols.context().truth(true).and(&constraint.holds);
+    Constraint { holds, ..constraint.clone() }
 }

@@ -5,13 +5,14 @@
 //! mean context L.
 //!
 //! **A prefill step** of a loaded rank is full: c tokens, the chunk divided by the ranks. They belong
-//! to c/U prompts, so the step has P·c/U pairs. A prompt is computed in n = ⌈U/c⌉ pieces; piece *i*
-//! reads the cached tokens and the pieces before, together n·H + c·n·(n−1)/2 tokens, of which a step
-//! has a share of c/U. A worker with `dp` ranks finishes dp·c/U prompts in a step.
+//! to c/U prompts, so the step has P·c/U pairs. A token of it comes after P/U − (c+1)/2 others in the
+//! mean, which the step reads: H of them cached, the rest computed in the steps before. Of m ranks the
+//! furthest is 2m/(m+1) times as far in its prompt, and all wait for it. A worker with `dp` ranks
+//! finishes dp·c/U prompts in a step.
 //!
 //! **A decode step** runs B sequences on each rank: as many as `max_running_requests` and the KV pool
-//! allow, ⌊K/L⌋, where a decode worker also keeps a reserve beside each request. Each request takes part
-//! in O − 1 steps, since its first token comes from the prefill.
+//! allow, ⌊K/(L + R)⌋. R is what SGLang keeps free beside each request: 512 slots on a decode worker, what
+//! admission expects the request still to make on an aggregated one. Each request takes part in O − 1 steps, since its first token comes from the prefill.
 //!
 //! **Disaggregated**, the pools work side by side, and so does the network (one KV transfer at a time
 //! for each sender and receiver). Each needs some time per request; the greatest limits the rate:
@@ -20,23 +21,33 @@
 //! rate = 1 / max( t_prefill·U/(c·dp·N_p),  t_transfer/min(N_p, N_d),  (O−1)·t_decode/(B·dp·N_d) )
 //! ```
 //!
-//! **Aggregated**, a worker does one after the other. With b sequences on a rank, a request stays
-//! while b prompts are computed there (its own and those that join meanwhile, prefill going first)
-//! and while it decodes: R = b·(U/c)·t_prefill + (O−1)·t_decode(b). The rate is what is in flight
-//! over that time (Little's law). In the steady state a prompt is computed as soon as another request
-//! leaves, so a prefill step has no more than the b/(O−1) prompts that join per decode step, and at
-//! least one.
+//! **Aggregated**, a rank does one or the other in each step, prefill first. With b requests on it, each
+//! one stays for b·U/c steps that compute prompts (its own and those of the others) and O − 1 that
+//! decode, so a share q of its steps decodes. The a ranks of a worker step together: with probability
+//! qᵃ all of them decode; otherwise a·(1−q)/(1−qᵃ) of them extend in the mean while the others decode
+//! without a CUDA graph. What is in flight over the time that it stays is the rate (Little's law):
+//!
+//! ```text
+//! stay = (b·U/c + O−1) · ( qᵃ·t_decode + (1−qᵃ)·t_mixed ),   rate = in_flight / stay
+//! ```
+//!
+//! In the steady state a prompt is computed as soon as another request leaves, so a prefill step has no
+//! more than the b/(O−1) prompts that join per decode step, and at least one.
 //!
 //! **The load** bounds the rate: by the arrival rate, or by the users of a closed loop over the time that
 //! they wait (the asymptotic bounds of operational analysis: Denning and Buzen, 1978).
 
 use sglsim_engine::DeploymentPlan;
-use sglsim_expr::{Constraint, Expr, ceil_div, max, max_of, min};
+use sglsim_expr::{Constraint, Expr, max, max_of, min, pow};
 
 use crate::frozen::{Frozen, Load};
-use crate::pool::{Extend, Pool};
+use crate::pool::{Decode, Extend, Pool};
 use crate::symbols::Symbols;
 use crate::{FormulaError, Metric};
+
+/// Stands for no decode step at all, where every output is a single token: a share above zero keeps
+/// its powers defined.
+const LEAST_SHARE: f64 = 1e-9;
 
 /// A throughput as an expression, and when it can be had.
 pub(crate) struct Throughput {
@@ -55,6 +66,7 @@ struct Means {
     /// Steps that a request decodes in.
     steps: Expr,
     context: Expr,
+    reserved: Expr,
 }
 
 /// Who is there: nobody counts, requests per second, or users with their time to think.
@@ -123,29 +135,34 @@ impl Means {
         for parameter in frozen.means() {
             all.push(symbols.parameter(parameter.symbol, parameter.value)?);
         }
-        let [prompt, cached, pairs, output, context] =
-            <[Expr; 5]>::try_from(all).expect("there are five means");
+        let [prompt, cached, pairs, output, context, reserved] =
+            <[Expr; 6]>::try_from(all).expect("there are six means");
         let new = max(1, &prompt - &cached);
         let new = new.named("mean_new_tokens", "token", "mean prompt tokens that are computed");
-        Ok(Self { steps: &output - 1, prompt, cached, new, pairs, output, context })
+        Ok(Self { steps: &output - 1, prompt, cached, new, pairs, output, context, reserved })
     }
 
-    /// Time of a step in which each of `ranks` ranks computes `tokens` tokens of such prompts \[s\].
-    fn prefill_step(&self, pool: &Pool<'_>, tokens: &Expr, ranks: &Expr) -> Expr {
+    /// The batch in which each of `ranks` ranks computes `tokens` tokens of such prompts.
+    fn prefill_batch(&self, pool: &Pool<'_>, tokens: &Expr, ranks: &Expr) -> Extend {
         let prompts = tokens / &self.new;
-        let pieces = ceil_div(&self.new, tokens).named(
-            pool.name("chunks_per_prompt"),
-            "1",
-            "steps that a prompt is cut into",
+        // Mean number of a prompt's tokens that were computed in earlier steps.
+        let before = &self.pairs / &self.new - (tokens + 1) / 2 - &self.cached;
+        let before = max(0, before).named(
+            pool.name("computed_before"),
+            "token",
+            "mean tokens of a prompt that earlier steps computed",
         );
-        let read = &pieces * &self.cached + tokens * &pieces * (&pieces - 1) / 2;
-        pool.extend_step(&Extend {
+        // Where ranks are in their prompts is even, so the furthest of m is 2m/(m+1) times as far
+        // as the mean, and all wait for it.
+        let furthest = &before * (2 * ranks / (ranks + 1));
+        let seqs = max(1, &prompts);
+        Extend {
             tokens: tokens.clone(),
-            pairs: &self.pairs * &prompts,
-            prefix: read * &prompts,
-            seqs: max(1, prompts),
+            pairs: &self.pairs * prompts + tokens * (&furthest - &before),
+            prefix: &self.cached * &seqs + furthest,
+            seqs,
             ranks: ranks.clone(),
-        })
+        }
     }
 }
 
@@ -171,7 +188,7 @@ fn aggregated(
     means: &Means,
     offered: &Offered,
 ) -> Result<Expr, FormulaError> {
-    let largest = pool.decode_batch(symbols, &means.context)?;
+    let largest = pool.decode_batch(symbols, &(&means.context + &means.reserved))?;
     let room = pool.ranks() * &largest;
     let in_flight = match offered {
         Offered::Users { users, .. } => min(users, room),
@@ -185,15 +202,30 @@ fn aggregated(
     let full = pool.full_chunk(symbols, &means.new)?;
     let tokens = min(full, &means.new * joining);
     let tokens = tokens.named("prefill_tokens", "token", "tokens of a rank's prefill step");
-    let prefill = means.prefill_step(pool, &tokens, &pool.dp_size);
-    let prefill = &means.new / &tokens * prefill;
-    let prefill = prefill.named("prefill_time", "s", "time to compute one prompt on each rank");
+    let extends = &batch * &means.new / &tokens;
+    let extends = extends.named("prefill_steps", "1", "steps for prompts while a request stays");
+    let steps = &extends + &means.steps;
+    let decoding = max(LEAST_SHARE, &means.steps / &steps);
+    let decoding = decoding.named("decoding_share", "1", "share of a rank's steps that decode");
 
+    let ranks = max(1, min(&pool.dp_size, &in_flight / &pool.workers));
+    let ranks = ranks.named("active_ranks", "1", "ranks of a worker that have requests");
+    let only_decode = pow(&decoding, &ranks);
+    let only_decode = only_decode.named("decode_only_share", "1", "share of steps without prefill");
+    let extending = &ranks * (1 - &decoding) / (1 - &only_decode);
+    let extending = extending.named("extending_ranks", "1", "ranks that extend if any does");
+
+    let extend = means.prefill_batch(pool, &tokens, &extending);
+    let others = Decode {
+        seqs: batch.clone(),
+        context: means.context.clone(),
+        ranks: max(0, ranks - &extending),
+    };
+    let mixed = pool.mixed_step(&extend, &others);
     let decode = pool.decode_step(symbols, &batch, &means.context)?;
-    let decode = &means.steps * decode;
-    let decode = decode.named("decode_time", "s", "time that a request decodes");
-    let stay = &batch * prefill + decode;
-    let stay = stay.named("residence", "s", "time that a request stays");
+    let step = &only_decode * decode + (1 - &only_decode) * mixed;
+    let step = step.named("mean_step_time", "s", "mean time of a step");
+    let stay = (steps * step).named("residence", "s", "time that a request stays");
     Ok(match offered {
         // Whoever thinks is not in flight.
         Offered::Users { users, think } => min(&in_flight / &stay, users / (&stay + think)),
@@ -214,14 +246,16 @@ fn disaggregated(
 
     let tokens = prefill.full_chunk(symbols, &means.new)?;
     let tokens = tokens.named("prefill_tokens", "token", "tokens of a rank's prefill step");
-    let step = means.prefill_step(prefill, &tokens, &prefill.dp_size);
+    let step = prefill.extend_step(&means.prefill_batch(prefill, &tokens, &prefill.dp_size));
     let t_prefill = per_request(
         "prefill_time_per_request",
         "time that the prefill pool takes per request",
         &means.new / &tokens * step / prefill.ranks(),
     );
 
-    let moved = transfer.time().substitute(&[(transfer.tokens(), means.prompt.clone())]);
+    let tokens_moved = symbols.import(transfer.tokens());
+    let moved = symbols.import(transfer.time());
+    let moved = moved.substitute(&[(&tokens_moved, means.prompt.clone())]);
     let t_transfer = per_request(
         "transfer_time_per_request",
         "time that the network takes per request",
@@ -244,7 +278,8 @@ fn disaggregated(
 
     // A user waits at least for a prefill alone, the transfer and the decode steps.
     let alone = min(&tokens, &means.new);
-    let first = &means.new / &alone * means.prefill_step(prefill, &alone, &symbols.constant(1));
+    let step = means.prefill_batch(prefill, &alone, &symbols.constant(1));
+    let first = &means.new / &alone * prefill.extend_step(&step);
     let batch = max(1, min(batch, users / decode.ranks()));
     let step = decode.decode_step(symbols, &batch, &means.context)?;
     let stay = first + moved + &means.steps * step;

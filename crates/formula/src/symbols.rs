@@ -11,8 +11,19 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    pub(crate) fn new(cx: &Context) -> Self {
-        Self { cx: cx.clone(), values: Values::new(), knobs: Vec::new() }
+    /// A context of its own: what was built from the same laws before must not show in a formula,
+    /// nor a formula in what is built from them after.
+    pub(crate) fn new() -> Self {
+        Self { cx: Context::new(), values: Values::new(), knobs: Vec::new() }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    /// An expression of another context, copied into this one.
+    pub(crate) fn import(&self, expr: &Expr) -> Expr {
+        self.cx.constant(0) + expr
     }
 
     pub(crate) fn constant(&self, value: u32) -> Expr {
