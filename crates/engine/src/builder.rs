@@ -208,6 +208,10 @@ impl Simulation {
     /// # Errors
     ///
     /// [`ScenarioError::Workload`] if it cannot be made.
+    ///
+    /// # Panics
+    ///
+    /// Never.
     pub fn prepare_workload(&mut self) -> Result<&mut dyn Workload, EngineError> {
         if self.workload.is_none() {
             let streams = RngStreams::new(self.scenario.seed);
@@ -224,6 +228,10 @@ impl Simulation {
     /// [`EngineError`] if the workload cannot be made or has no request, a request can never be
     /// held, a policy makes a move that cannot be made, or nothing happens any more while requests
     /// are left.
+    ///
+    /// # Panics
+    ///
+    /// Only by a bug of this crate, or if a plug-in panics.
     pub fn run(mut self) -> Result<Report, EngineError> {
         self.prepare_workload()?;
         let mut workload = self.workload.take().expect("it was just prepared");
@@ -309,7 +317,7 @@ impl Simulation {
             }
         };
         let batch = BatchState::new(config, Memory::new(kv, cache))
-            .map_err(|source| ScenarioError::Scheduler { pool: pool.path.to_owned(), source })?;
+            .map_err(|source| ScenarioError::Scheduler { pool: pool.path, source })?;
         Ok(Rank { batch, scheduler, mode: ForwardMode::Idle, kv_used: 0 })
     }
 
@@ -328,7 +336,7 @@ impl Simulation {
             Some(policy) => Ok(policy),
             None => {
                 let policy: &sglsim_router::PolicyConfig = named.unwrap_or(&config.policy);
-                policy.clone().build(streams.child(stream)).map_err(ScenarioError::Router)
+                policy.build(streams.child(stream)).map_err(ScenarioError::Router)
             }
         };
         Ok(match self.plan.pools.as_slice() {

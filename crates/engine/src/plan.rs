@@ -99,7 +99,7 @@ impl DeploymentPlan {
                 let plans = [&prefill.plan, &decode.plan];
                 let law = TransferLaw::of(&context, &model, link, &prefill.coefficients, plans);
                 Some(law.map_err(|source| ScenarioError::Pool {
-                    pool: "deployment.Disaggregated".to_owned(),
+                    pool: "deployment.Disaggregated",
                     source,
                 })?)
             }
@@ -116,10 +116,7 @@ impl DeploymentPlan {
 
     pub(crate) fn transfer_program(&self) -> Result<Option<TransferProgram>, ScenarioError> {
         let compiled = self.transfer.as_ref().map(TransferLaw::compile).transpose();
-        compiled.map_err(|source| ScenarioError::Pool {
-            pool: "deployment.Disaggregated".to_owned(),
-            source,
-        })
+        compiled.map_err(|source| ScenarioError::Pool { pool: "deployment.Disaggregated", source })
     }
 }
 
@@ -132,7 +129,7 @@ impl PoolPlan {
         (name, path, mode, config): (&'static str, &'static str, DisaggregationMode, &PoolConfig),
     ) -> Result<Self, ScenarioError> {
         check_pool(path, config)?;
-        let in_pool = |source| ScenarioError::Pool { pool: path.to_owned(), source };
+        let in_pool = |source| ScenarioError::Pool { pool: path, source };
         let hardware = config.hardware.as_ref().unwrap_or(&scenario.hardware);
         let topology = load_topology(hardware, base).map_err(|source| {
             let field = if config.hardware.is_some() {
@@ -144,10 +141,9 @@ impl PoolPlan {
         })?;
         let mut coefficients = Coefficients::for_architecture(topology.gpu().architecture);
         for (name, value) in &scenario.coefficients {
-            coefficients.set(name, *value).map_err(|source| ScenarioError::Pool {
-                pool: "coefficients".to_owned(),
-                source,
-            })?;
+            coefficients
+                .set(name, *value)
+                .map_err(|source| ScenarioError::Pool { pool: "coefficients", source })?;
         }
         let plan = ParallelPlan {
             tp_size: config.tp_size,
@@ -169,7 +165,7 @@ impl PoolPlan {
         let fit = memory.fit().map_err(in_pool)?;
         let scheduler = scheduler_config(mode, config, &plan, &fit)
             .validated()
-            .map_err(|source| ScenarioError::Scheduler { pool: path.to_owned(), source })?;
+            .map_err(|source| ScenarioError::Scheduler { pool: path, source })?;
         let no_graphs = config.disable_cuda_graph || mode == DisaggregationMode::Prefill;
         let largest = if no_graphs { 0 } else { fit.settings.cuda_graph_max_bs };
         Ok(Self {
@@ -197,7 +193,7 @@ impl PoolPlan {
 
     pub(crate) fn compile(&self) -> Result<StepProgram, ScenarioError> {
         let compiled = self.law.compile();
-        compiled.map_err(|source| ScenarioError::Pool { pool: self.path.to_owned(), source })
+        compiled.map_err(|source| ScenarioError::Pool { pool: self.path, source })
     }
 }
 

@@ -183,7 +183,7 @@ impl Default for PoolConfig {
 }
 
 /// Routing policies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouterConfig {
     /// Policy of an aggregated pool, and of both pools of a disaggregated one unless they name
@@ -193,12 +193,6 @@ pub struct RouterConfig {
     pub prefill_policy: Option<PolicyConfig>,
     /// Policy among decode workers.
     pub decode_policy: Option<PolicyConfig>,
-}
-
-impl Default for RouterConfig {
-    fn default() -> Self {
-        Self { policy: PolicyConfig::default(), prefill_policy: None, decode_policy: None }
-    }
 }
 
 /// What happens to a request whose prompt no worker can ever hold.

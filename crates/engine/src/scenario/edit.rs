@@ -47,7 +47,7 @@ impl Scenario {
                 parent: parent.to_owned(),
                 name: name.to_owned(),
                 nearest: Nearest::to(name, known.iter().map(String::as_str)),
-                known,
+                known: known.into(),
             })?;
             parent = name;
         }

@@ -1,7 +1,8 @@
 //! What can be wrong with a scenario.
 
+use std::borrow::Borrow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sglsim_hw::HwError;
 use sglsim_kernels::KernelError;
@@ -25,10 +26,10 @@ pub enum ScenarioError {
         source: io::Error,
     },
     /// The text is not a scenario.
-    #[error("{}line {line}, column {column}{}: {message}{nearest}{}", place(file.as_ref()), field(path), has(known))]
+    #[error("{}line {line}, column {column}{}: {message}{nearest}{}", place(file.as_deref()), field(path), has(known))]
     Syntax {
         /// The file, if it came from one.
-        file: Option<PathBuf>,
+        file: Option<Box<Path>>,
         /// Line, from 1.
         line: usize,
         /// Column, from 1.
@@ -36,11 +37,11 @@ pub enum ScenarioError {
         /// Path of the field, such as `deployment.decode`; empty at the top.
         path: String,
         /// What is wrong there.
-        message: String,
+        message: Box<str>,
         /// The known name that may have been meant.
         nearest: Nearest,
         /// All names that are known there.
-        known: Vec<String>,
+        known: &'static [&'static str],
     },
     /// `--set` names a field that does not exist.
     #[error("there is no field `{path}`: `{parent}` has no `{name}`{nearest}{}", whole(known))]
@@ -54,7 +55,7 @@ pub enum ScenarioError {
         /// The known name that may have been meant.
         nearest: Nearest,
         /// All names there; none if the parent is `None` or a plain value.
-        known: Vec<String>,
+        known: Box<[String]>,
     },
     /// `--set` gives a field a value it cannot have.
     #[error("`{path}` cannot be {value}: {message}{nearest}")]
@@ -94,7 +95,7 @@ pub enum ScenarioError {
     #[error("in `{pool}`")]
     Pool {
         /// Path of the pool.
-        pool: String,
+        pool: &'static str,
         /// Why.
         #[source]
         source: KernelError,
@@ -103,7 +104,7 @@ pub enum ScenarioError {
     #[error("in `{pool}`")]
     Scheduler {
         /// Path of the pool.
-        pool: String,
+        pool: &'static str,
         /// Why.
         #[source]
         source: SchedError,
@@ -116,15 +117,17 @@ pub enum ScenarioError {
     Workload(#[source] WorkloadError),
 }
 
-fn place(file: Option<&PathBuf>) -> String {
+fn place(file: Option<&Path>) -> String {
     file.map(|file| format!("scenario `{}`, ", file.display())).unwrap_or_default()
 }
 
 fn field(path: &str) -> String {
-    if matches!(path, "" | "." | "?") { String::new() } else { format!(", field `{path}`") }
+    // A place that has no name yet is written `?`.
+    let path = path.trim_end_matches('?').trim_end_matches('.');
+    if path.is_empty() { String::new() } else { format!(", field `{path}`") }
 }
 
-fn has(known: &[String]) -> String {
+fn has<S: Borrow<str>>(known: &[S]) -> String {
     if known.is_empty() { String::new() } else { format!(" (known: {})", known.join(", ")) }
 }
 

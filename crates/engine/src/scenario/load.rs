@@ -24,19 +24,11 @@ impl Scenario {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
-        Self::from_ron(&text).map_err(|error| match error {
-            ScenarioError::Syntax {
-                line, column, path: field, message, nearest, known, ..
-            } => ScenarioError::Syntax {
-                file: Some(path.to_owned()),
-                line,
-                column,
-                path: field,
-                message,
-                nearest,
-                known,
-            },
-            other => other,
+        Self::from_ron(&text).map_err(|mut error| {
+            if let ScenarioError::Syntax { file, .. } = &mut error {
+                *file = Some(path.into());
+            }
+            error
         })
     }
 
@@ -76,10 +68,12 @@ impl Scenario {
     }
 }
 
-fn syntax(path: String, error: &ron::error::SpannedError) -> ScenarioError {
+fn syntax(mut path: String, error: &ron::error::SpannedError) -> ScenarioError {
     use ron::Error::{MissingStructField, NoSuchEnumVariant, NoSuchStructField};
     let (message, found, known) = match &error.code {
         NoSuchStructField { expected, found, .. } => {
+            // The field that exists is the one around it.
+            path.truncate(path.rfind('.').unwrap_or(0));
             (format!("there is no field `{found}`"), found.as_str(), *expected)
         }
         NoSuchEnumVariant { expected, found, .. } => {
@@ -93,8 +87,8 @@ fn syntax(path: String, error: &ron::error::SpannedError) -> ScenarioError {
         line: error.span.start.line,
         column: error.span.start.col,
         path,
-        message,
+        message: message.into(),
         nearest: Nearest::to(found, known.iter().copied()),
-        known: known.iter().map(|&name| name.to_owned()).collect(),
+        known,
     }
 }
