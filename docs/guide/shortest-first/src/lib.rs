@@ -29,7 +29,7 @@ pub const SCENARIO: &str = r#"(
     ),
 )"#;
 
-/// Orders the waiting queue by what is left to prefill, the shortest first.
+/// Orders the waiting queue by tokens to prefill, the fewest first.
 ///
 /// It starves long prompts as long as short ones keep coming; that is the point of trying it here
 /// and not on a cluster.

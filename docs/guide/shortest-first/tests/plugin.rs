@@ -39,7 +39,7 @@ fn decoding_between_prefills_lowers_the_longest_gaps() {
     assert!(mine.itl.p99 < sglang.itl.p99, "{} s against {} s", mine.itl.p99, sglang.itl.p99);
 }
 
-/// A scheduler with a bug: it never decodes while a prompt waits.
+/// A scheduler with a bug: it waits for something that never comes.
 #[derive(Debug)]
 struct Sleepy;
 
@@ -61,6 +61,7 @@ fn a_scheduler_that_breaks_a_law_is_told_which() {
     .unwrap_err();
     let message = broken.downcast_ref::<String>().expect("a message");
     assert!(message.starts_with("SCHED-5 work conserving"), "{message}");
+    assert_guide_shows(message);
 }
 
 #[test]
@@ -69,4 +70,28 @@ fn in_a_run_it_is_caught_as_a_stall() {
     let stuck = Simulation::new(scenario).unwrap().scheduler(|_, _| Box::new(Sleepy)).run();
     let message = stuck.unwrap_err().to_string();
     assert!(message.contains("`sleepy`"), "{message}");
+    assert_guide_shows(&message);
+}
+
+const GUIDE: &str = include_str!("../../write-a-scheduler.md");
+
+/// The guide breaks lines where it likes.
+fn assert_guide_shows(message: &str) {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words(GUIDE).contains(&words(message)),
+        "the guide shows another message than\n{message}"
+    );
+}
+
+#[test]
+fn the_guide_quotes_this_crate() {
+    let sources = include_str!("../src/lib.rs").to_owned() + include_str!("plugin.rs");
+    let mut quotes = 0;
+    for block in GUIDE.split("```rust\n").skip(1) {
+        let code = block.split("```").next().unwrap();
+        assert!(sources.contains(code), "the guide quotes what is not in the crate:\n{code}");
+        quotes += 1;
+    }
+    assert!(quotes >= 4, "only {quotes} quotes in the guide");
 }
