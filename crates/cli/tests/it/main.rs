@@ -1,1 +1,10 @@
-//! Integration tests of `sglsim-cli`.
+//! The program as a user runs it: what it prints, what it writes, how it fails.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod bad_input;
+mod program;
+mod readme;
+mod run;
+mod scenarios;
+mod words;
