@@ -7,7 +7,7 @@ use sglsim_units::{SimTime, WorkerId};
 
 /// What comes first when several things happen at the same instant. After all of them, idle
 /// workers that got work choose their next step, in order of their ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// A step is done.
     StepDone,
@@ -47,8 +47,13 @@ pub(crate) fn next_event(
     delivery: Option<SimTime>,
     arrival: Option<SimTime>,
 ) -> Option<(SimTime, Class)> {
-    [(step, Class::StepDone), (delivery, Class::Delivery), (arrival, Class::Arrival)]
-        .into_iter()
-        .filter_map(|(at, class)| at.map(|at| (at, class)))
-        .min()
+    let mut next = step.map(|at| (at, Class::StepDone));
+    for (at, class) in [(delivery, Class::Delivery), (arrival, Class::Arrival)] {
+        if let Some(at) = at
+            && next.is_none_or(|(earliest, _)| at < earliest)
+        {
+            next = Some((at, class));
+        }
+    }
+    next
 }

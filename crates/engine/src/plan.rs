@@ -243,9 +243,11 @@ fn memory_options(
             DisaggregationMode::Decode => MemoryMode::Decode,
         },
         mem_fraction_static: config.mem_fraction_static,
-        chunked_prefill_size: config
-            .chunked_prefill_size
-            .and_then(|chunk| u32::try_from(chunk).ok()),
+        chunked_prefill_size: match config.chunked_prefill_size {
+            // Without chunks, memory is kept for the largest pass (SGLang 0.5.23, `server_args.py`).
+            Some(-1) => config.max_prefill_tokens.checked_next_multiple_of(config.page_size),
+            chunk => chunk.and_then(|chunk| u32::try_from(chunk).ok()),
+        },
         cuda_graph_max_bs: config.cuda_graph_max_bs,
         max_running_requests: config.max_running_requests,
         max_total_tokens: config.max_total_tokens,

@@ -10,6 +10,7 @@ mod files;
 mod laws;
 mod naive;
 mod oracle;
+mod plan;
 mod plugins;
 mod report;
 mod scaling;
