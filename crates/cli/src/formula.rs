@@ -1,15 +1,100 @@
 //! `sglsim formula`.
 
+use std::path::PathBuf;
+
+use sglsim_engine::DeploymentPlan;
+use sglsim_formula::{Formula, Frozen, Metric};
+
 use crate::failure::Failure;
+use crate::number::counted;
+use crate::output;
+use crate::progress::Progress;
 use crate::scenario::ScenarioArguments;
 
 /// Arguments of `formula`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = metrics())]
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
+    /// The metric, see the list below
+    #[arg(long, value_name = "NAME")]
+    metric: String,
+    /// Form of the formula
+    #[arg(long, value_enum, default_value_t = Form::Sympy)]
+    to: Form,
+    /// Symbols that may be decided; all others have the scenario's values. By default all numbers
+    /// of workers, parallel sizes, chunks and batch caps
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    knobs: Vec<String>,
+    /// Take the workload's means from this file instead of simulating the scenario once
+    #[arg(long, value_name = "FILE")]
+    freeze: Option<PathBuf>,
+    /// Save the workload's means for `--freeze`
+    #[arg(long, value_name = "FILE")]
+    save_frozen: Option<PathBuf>,
+}
+
+/// How a formula is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A Python module with SymPy expressions, which also runs by itself
+    Sympy,
+    /// One equation for each named part
+    Latex,
+    /// The expression with its value, variables and constraints
+    Json,
+}
+
+/// The metrics by name, as `--help` shows them.
+fn metrics() -> String {
+    let lines = Metric::all().map(|metric| format!("  {:<30}{}\n", metric.name(), metric.doc()));
+    "Metrics:\n".to_owned() + &lines.collect::<String>()
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.scenario.prepare().map(|_| ())
+    let metric: Metric = arguments.metric.parse()?;
+    let (plan, frozen) = arguments.freeze(metric)?;
+    let mut formula = match &frozen {
+        Some(frozen) => Formula::of(&plan, metric, frozen)?,
+        None => Formula::of_step(&plan, metric)?,
+    };
+    if let Some(frozen) = frozen.as_ref().filter(|_| arguments.freeze.is_none()) {
+        let parameters = counted(frozen.parameters().len() as u64, "parameter");
+        let requests = counted(frozen.requests, "request");
+        eprintln!("froze {parameters} from a run of {requests}");
+    }
+    if let (Some(frozen), Some(file)) = (&frozen, &arguments.save_frozen) {
+        frozen.write_to(file)?;
+    }
+    if !arguments.knobs.is_empty() {
+        let names: Vec<&str> = arguments.knobs.iter().map(|name| name.trim()).collect();
+        formula = formula.with_knobs(&names)?;
+    }
+    output::print(&match arguments.to {
+        Form::Sympy => formula.to_sympy()?,
+        Form::Latex => formula.to_latex()?,
+        Form::Json => serde_json::to_string_pretty(&formula.to_json()?)? + "\n",
+    })
+}
+
+impl Arguments {
+    /// The deployment, and what is frozen of its workload: from a file, from a run, or nothing where
+    /// nothing is needed.
+    fn freeze(&self, metric: Metric) -> Result<(DeploymentPlan, Option<Frozen>), Failure> {
+        let wanted = metric.needs_run() || self.save_frozen.is_some();
+        if self.freeze.is_some() || !wanted {
+            let scenario = self.scenario.load()?;
+            let plan = DeploymentPlan::of(&scenario, self.scenario.folder())?;
+            let frozen = self.freeze.as_ref().map(Frozen::from_file).transpose()?;
+            return Ok((plan, frozen));
+        }
+        let mut simulation = self.scenario.prepare()?;
+        let requests = simulation.prepare_workload()?.total();
+        let scenario = simulation.scenario().clone();
+        let plan = simulation.plan().clone();
+        let report = simulation.observer(Box::new(Progress::new(requests))).run()?;
+        let frozen = Frozen::of(&report, &scenario)?;
+        Ok((plan, Some(frozen)))
+    }
 }

@@ -13,7 +13,7 @@ use crate::Metric;
 #[non_exhaustive]
 pub enum FormulaError {
     /// There is no metric of this name.
-    #[error("there is no metric `{name}`{hint}; known are: {}", known.join(", "))]
+    #[error("there is no metric `{name}`{hint} (known: {})", known.join(", "))]
     UnknownMetric {
         /// What was asked for.
         name: String,
@@ -33,8 +33,8 @@ pub enum FormulaError {
         instead: &'static str,
     },
     /// A formula has no such symbol.
-    #[error("the formula has no knob `{name}`{hint}; knobs: {}; parameters: {}",
-        knobs.join(", "), parameters.join(", "))]
+    #[error("the formula has no knob `{name}`{hint} (knobs: {}; each of its {} parameters may be \
+        named, too)", knobs.join(", "), parameters.len())]
     UnknownKnob {
         /// What was asked for.
         name: String,

@@ -7,7 +7,7 @@ use sglsim_kernels::{RankFeatures, StepFeatures};
 use sglsim_units::Nearest;
 
 use crate::frozen::{Frozen, Parameter};
-use crate::pool::{Step, imported};
+use crate::pool::{Step, imported, scope};
 use crate::request::Request;
 use crate::symbols::Symbols;
 use crate::{FormulaError, Metric, steady};
@@ -87,7 +87,7 @@ impl Formula {
             }
         };
         let mut formula = Self::assemble(metric, symbols, &value, constraints, validity)?;
-        let used = formula.symbols();
+        let used = formula.occurring();
         let is_used =
             |parameter: &Parameter| used.iter().any(|symbol| symbol.name == parameter.symbol.name);
         formula.frozen = frozen.parameters().into_iter().filter(is_used).collect();
@@ -127,9 +127,10 @@ impl Formula {
         let law = Step::of(&mut symbols, pool)?;
         law.decide_sizes(&mut symbols);
         let example = example_step(pool);
-        for (feature, value) in law.features.iter().zip(example.as_array()) {
-            let symbol = feature.as_symbol().expect("a feature is a symbol");
-            symbols.knob(symbol, value)?;
+        let named = StepFeatures::NAMES.iter().zip(example.as_array());
+        for (feature, (name, value)) in law.features.iter().zip(named) {
+            symbols.decide(feature);
+            symbols.values.insert(format!("{}{name}", scope(pool)), value);
         }
         let given = pool.law.constraints().iter();
         let constraints = given.map(|constraint| imported(&symbols, constraint)).collect();
@@ -289,12 +290,22 @@ impl Formula {
 
     /// All its symbols: variables first, each with its declaration.
     fn symbols(&self) -> Vec<Symbol> {
-        let module = &self.module;
-        let mut all: Vec<Symbol> = module.variables.iter().filter_map(Expr::as_symbol).collect();
-        let roots = module.constraints.iter().map(|constraint| &constraint.holds);
-        for root in std::iter::once(&module.objective).chain(roots) {
-            for symbol in root.free_symbols() {
-                if !all.iter().any(|known| known.name == symbol.name) {
+        let mut all: Vec<Symbol> =
+            self.module.variables.iter().filter_map(Expr::as_symbol).collect();
+        for symbol in self.occurring() {
+            if !all.contains(&symbol) {
+                all.push(symbol);
+            }
+        }
+        all
+    }
+
+    /// The symbols that the function or a constraint depends on.
+    fn occurring(&self) -> Vec<Symbol> {
+        let mut all: Vec<Symbol> = self.module.objective.free_symbols();
+        for constraint in &self.module.constraints {
+            for symbol in constraint.holds.free_symbols() {
+                if !all.contains(&symbol) {
                     all.push(symbol);
                 }
             }

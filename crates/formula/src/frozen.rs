@@ -160,7 +160,7 @@ impl Frozen {
         frozen.checked()
     }
 
-    /// Reads what [`Frozen::to_ron`] wrote.
+    /// Reads what [`Frozen::write_to`] wrote.
     ///
     /// # Errors
     ///
@@ -179,25 +179,20 @@ impl Frozen {
         frozen.checked()
     }
 
-    /// Writes them to a file that [`Frozen::from_file`] reads.
+    /// Writes them to a RON file that [`Frozen::from_file`] reads.
     ///
     /// # Errors
     ///
     /// [`FormulaError::File`].
     pub fn write_to(&self, path: impl AsRef<Path>) -> Result<(), FormulaError> {
         let path = path.as_ref();
-        fs::write(path, self.to_ron()).map_err(|source| FormulaError::File {
+        let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::default())
+            .map_err(std::io::Error::other);
+        text.and_then(|text| fs::write(path, text + "\n")).map_err(|source| FormulaError::File {
             action: "write",
             path: path.to_owned(),
             source,
         })
-    }
-
-    /// As RON.
-    #[must_use]
-    pub fn to_ron(&self) -> String {
-        let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::default());
-        text.expect("numbers and a text are always written") + "\n"
     }
 
     /// Each value with its symbol.

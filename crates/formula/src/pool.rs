@@ -207,11 +207,11 @@ impl<'a> Pool<'a> {
             None => symbols.import(self.plan.memory.max_running_requests()),
         };
         let batch = min_of([by_cap, by_slots, floor_div(kv, held)]);
-        self.must("decodes", "there is room for one request", batch.ge(1));
+        self.must("holds_one_request", "there is room for one request", batch.ge(1));
         Ok(max(1, batch).named(
-            self.name("decode_batch"),
+            self.name("batch_size"),
             "1",
-            "sequences that decode at once on one rank",
+            "sequences that can decode at once on one rank",
         ))
     }
 
@@ -222,7 +222,7 @@ impl<'a> Pool<'a> {
         tokens: &Expr,
     ) -> Result<(), FormulaError> {
         let kv = self.kv_tokens(symbols)?;
-        self.must("holds", "the request fits the KV cache", tokens.le(kv));
+        self.must("holds_request", "the request fits the KV cache", tokens.le(kv));
         Ok(())
     }
 
@@ -288,8 +288,10 @@ impl<'a> Pool<'a> {
             (seqs.clone(), symbols.constant(1))
         } else {
             let largest = self.largest_graph(symbols)?;
-            (padded_batch(seqs, &largest), piecewise([(seqs.le(&largest), 0)], 1))
+            let padded = padded_batch(seqs, &largest);
+            (padded, piecewise([(seqs.le(&largest), 0)], 1))
         };
+        let padded = padded.named(self.name("padded_batch_size"), "1", "rows of a decode step");
         Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size]))
     }
 
@@ -384,7 +386,7 @@ impl Step {
 }
 
 /// What stands before the names of a pool's symbols.
-fn scope(plan: &PoolPlan) -> String {
+pub(crate) fn scope(plan: &PoolPlan) -> String {
     let tp_size = plan.law.knobs().tp_size.name().unwrap_or_default();
     tp_size.strip_suffix("tp_size").unwrap_or_default().to_owned()
 }

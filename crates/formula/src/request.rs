@@ -48,6 +48,7 @@ impl Request {
         match plan.pools.as_slice() {
             [one] => {
                 let mut pool = Pool::new(symbols, &plan.model, one, "N")?;
+                symbols.settle(&pool.workers);
                 let chunks = Chunks::of(symbols, &mut pool, &lengths)?;
                 let decode = decode_time(&pool, &lengths);
                 pool.must_hold(symbols, &(&lengths.prompt + &lengths.output))?;
@@ -62,6 +63,9 @@ impl Request {
             [prefill, decode, ..] => {
                 let mut prefill = Pool::new(symbols, &plan.model, prefill, "N_p")?;
                 let mut decode = Pool::new(symbols, &plan.model, decode, "N_d")?;
+                // It meets one worker of each pool, however many there are.
+                symbols.settle(&prefill.workers);
+                symbols.settle(&decode.workers);
                 let chunks = Chunks::of(symbols, &mut prefill, &lengths)?;
                 let law = plan.transfer.as_ref().expect("two pools have a transfer law");
                 symbols.values.extend(law.values().iter());

@@ -196,7 +196,7 @@ fn aggregated(
     };
     let in_flight = in_flight.named("in_flight", "1", "requests in flight");
     let batch = max(1, &in_flight / pool.ranks());
-    let batch = batch.named("batch", "1", "requests in flight on one rank");
+    let batch = batch.named("requests_per_rank", "1", "requests in flight on one rank");
 
     let joining = max(1, &batch / max(1, &means.steps));
     let full = pool.full_chunk(symbols, &means.new)?;

@@ -52,4 +52,9 @@ impl Symbols {
             self.knobs.push(symbol.clone());
         }
     }
+
+    /// Makes a symbol one that is not to be decided.
+    pub(crate) fn settle(&mut self, symbol: &Expr) {
+        self.knobs.retain(|knob| knob != symbol);
+    }
 }

@@ -79,7 +79,7 @@ fn errors_name_the_nearest() {
     assert!(matches!(&error, FormulaError::UnknownKnob { name, .. } if name == "tp_sise"));
     let text = error.to_string();
     assert!(
-        text.starts_with("the formula has no knob `tp_sise`; did you mean `tp_size`?; knobs: N, "),
+        text.starts_with("the formula has no knob `tp_sise`; did you mean `tp_size`? (knobs: N, "),
         "{text}"
     );
     let (_, plan) = planned("Llama-3.1-8B", DISAGGREGATED);

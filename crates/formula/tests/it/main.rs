@@ -1,4 +1,6 @@
 //! Integration tests of `sglsim-formula`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
 mod exports;
 mod frozen;

@@ -59,18 +59,14 @@ fn every_step_costs_what_the_law_says() {
         let plan = plan(&scenario);
         for (pool, (metric, steps)) in plan.pools.iter().zip(steps(&scenario)) {
             assert!(steps.len() > 300, "{metric}: {} steps", steps.len());
+            let mut law = pool.law.compile().unwrap();
+            let formula = Formula::of_step(&plan, metric).unwrap();
             let scope = metric.name().strip_suffix("step_time").unwrap();
             let names = StepFeatures::NAMES.map(|name| format!("{scope}{name}"));
             let names = names.each_ref().map(String::as_str);
-            let formula = Formula::of_step(&plan, metric).unwrap().with_knobs(&names).unwrap();
-            let constants: Values = formula.module.values.into_iter().collect();
-            let constants = names.iter().fold(constants, |mut constants, name| {
-                constants.remove(name);
-                constants
-            });
-            let formula = formula.module.objective.bind(&constants);
+            let given = formula.module.values.iter().filter(|(name, _)| !names.contains(name));
+            let formula = formula.module.objective.bind(&given.collect());
             let mut formula = formula.compile(&names).unwrap().evaluator();
-            let mut law = pool.law.compile().unwrap();
             for (_, features, cost) in steps {
                 let got = law.seconds(&features);
                 assert_eq!(got.to_bits(), cost.to_bits(), "{metric} at {features:?}");
