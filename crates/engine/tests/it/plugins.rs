@@ -3,8 +3,8 @@
 
 use sglsim_engine::{
     BatchState, CostModel, Delivery, EngineError, Fabric, Fcfs, FifoFabric, Flow, ForwardMode,
-    Needs, PolicyConfig, QueueEntry, Report, Request, RngStreams, SchedError, SchedulePolicy,
-    Scheduler, SimTime, Simulation, StepFeatures, Workload,
+    Needs, PolicyConfig, QueueEntry, Report, Request, RequestId, RngStreams, SchedError,
+    SchedulePolicy, Scheduler, SimTime, Simulation, StepFeatures, Workload,
 };
 
 use crate::scenarios::{base, base_with};
@@ -163,6 +163,74 @@ fn kv_that_never_arrives_is_told() {
     assert!(matches!(error, EngineError::Stalled { unfinished: 1, .. }), "{error:?}");
     let error = pair().fabric(Box::new(BadFabric::Promises)).run().unwrap_err();
     assert!(error.to_string().contains("FABRIC-3"), "{error}");
+}
+
+/// Delivers every flow twice.
+#[derive(Debug, Default)]
+struct Twice {
+    inner: FifoFabric,
+    again: Option<Delivery>,
+}
+
+impl Fabric for Twice {
+    fn name(&self) -> &str {
+        "twice"
+    }
+
+    fn submit(&mut self, now: SimTime, flow: Flow) {
+        self.inner.submit(now, flow);
+    }
+
+    fn peek(&self) -> Option<SimTime> {
+        self.again.map(|delivery| delivery.arrived).or(self.inner.peek())
+    }
+
+    fn pop(&mut self) -> Option<Delivery> {
+        self.again.take().or_else(|| {
+            self.again = self.inner.pop();
+            self.again
+        })
+    }
+}
+
+#[test]
+fn kv_that_arrives_twice_is_told() {
+    let error = pair().fabric(Box::<Twice>::default()).run().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("the fabric `twice` broke a law of its trait: FABRIC-1"), "{text}");
+}
+
+/// Gives every request the number of the one before.
+#[derive(Debug)]
+struct Misnumbered(Box<dyn Workload>);
+
+impl Workload for Misnumbered {
+    fn name(&self) -> &str {
+        "misnumbered"
+    }
+
+    fn total(&self) -> Option<u64> {
+        self.0.total()
+    }
+
+    fn peek(&self) -> Option<SimTime> {
+        self.0.peek()
+    }
+
+    fn pop(&mut self) -> Option<Request> {
+        let id = |id: RequestId| RequestId(id.0.saturating_sub(1));
+        self.0.pop().map(|request| Request { id: id(request.id), ..request })
+    }
+}
+
+#[test]
+fn requests_with_one_number_are_told() {
+    let two = base_with(&[("workload.requests", "2")]);
+    let inner = two.workload.build(".".as_ref(), RngStreams::new(two.seed)).unwrap();
+    let simulation = Simulation::new(two).unwrap().workload(Box::new(Misnumbered(inner)));
+    let error = simulation.run().unwrap_err();
+    assert!(matches!(error, EngineError::BrokenLaw { .. }), "{error:?}");
+    assert!(error.to_string().contains("misnumbered"), "{error}");
 }
 
 /// A workload that announces a request and has none.
