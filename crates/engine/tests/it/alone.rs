@@ -1,6 +1,8 @@
 //! Requests alone in a deployment, whose times can be worked out by hand.
 
-use sglsim_engine::{DeploymentPlan, Report, Scenario, SimTime, Simulation, StepFeatures};
+use sglsim_engine::{
+    DeploymentPlan, Event, Observer, Report, Scenario, SimTime, Simulation, StepFeatures,
+};
 
 use crate::scenarios::{base, base_with, run};
 use crate::watch::{Log, Shared};
@@ -169,6 +171,47 @@ fn what_happens_at_one_instant_has_an_order() {
         "2 s Step",
     ];
     assert_eq!(log.take().0, [arrivals, rest.to_vec()].concat());
+}
+
+/// Features of every step.
+#[derive(Debug, Default)]
+struct Steps(Vec<StepFeatures>);
+
+impl Observer for Steps {
+    fn on_event(&mut self, _at: SimTime, event: &Event<'_>) {
+        if let Event::Step { features, .. } = event {
+            self.0.push(**features);
+        }
+    }
+}
+
+/// Two attention ranks, a request each, a second apart, and every step a second long.
+#[test]
+fn attention_ranks_step_together() {
+    let load = r#"{"Synthetic": {"arrivals": {"Constant": {"rate": 1.0}},
+        "input_len": {"Fixed": 100}, "output_len": {"Fixed": 3}, "requests": 2}}"#;
+    let two = [("deployment.tp_size", "2"), ("deployment.dp_size", "2"), ("workload", load)];
+    let steps = Shared::new(Steps::default());
+    let simulation = Simulation::new(base_with(&two)).unwrap();
+    let simulation = simulation.cost_model(|_, _| Box::new(Second)).observer(steps.watch());
+    assert_eq!(simulation.run().unwrap().duration.get(), 4.0);
+
+    let steps = steps.take().0;
+    // The first prefills; the second rank has nothing to do.
+    assert_eq!(steps[0], extend(0.0, 100.0));
+    // The second prefills while the first decodes, which therefore cannot replay a graph.
+    let prefill = extend(0.0, 100.0);
+    let both = StepFeatures { sum_tokens: 101.0, sum_logit_rows: 2.0, ..prefill };
+    let decoding = StepFeatures { eager: 1.0, ..decode(101.0) };
+    let StepFeatures { decode_seqs, decode_padded, decode_context, query_tokens, .. } = decoding;
+    let both = StepFeatures { decode_seqs, decode_padded, decode_context, query_tokens, ..both };
+    assert_eq!(steps[1], both);
+    // Both decode; of each feature the larger one counts.
+    let pair = StepFeatures { sum_tokens: 2.0, sum_logit_rows: 2.0, ..decode(102.0) };
+    assert_eq!(steps[2], pair);
+    // The first has left, but its rank replays the graph with the other one.
+    assert_eq!(steps[3], StepFeatures { decode_context: 102.0, ..pair });
+    assert_eq!(steps.len(), 4);
 }
 
 /// Every step takes a second.
