@@ -6,6 +6,8 @@ use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use sglsim_units::HashMap;
 
+use crate::build::Known;
+use crate::dimension::Dimension;
 use crate::facts::{Direction, Facts, FreeSet, slack};
 use crate::module::Roots;
 use crate::node::{Id, Node};
@@ -29,6 +31,7 @@ pub(crate) struct Label {
 pub(crate) struct Arena {
     nodes: Vec<Node<NumId>>,
     facts: Vec<Facts>,
+    dimensions: Vec<Known>,
     table: HashTable<u32>,
     numbers: Vec<Number>,
     number_ids: HashMap<Number, NumId>,
@@ -66,6 +69,20 @@ impl Arena {
         self.node(id).map(|child| child, |number| self.number(*number))
     }
 
+    /// What is known about the node's dimension.
+    pub(crate) fn known(&self, id: Id) -> Known {
+        self.dimensions[id.index()]
+    }
+
+    pub(crate) fn set_known(&mut self, id: Id, known: Known) {
+        self.dimensions[id.index()] = known;
+    }
+
+    fn dimension_of(&self, symbol: u32) -> Dimension {
+        let unit = &self.symbols[symbol as usize].unit;
+        unit.parse().expect("units are checked at declaration")
+    }
+
     /// The node's constant, if it is one.
     pub(crate) fn constant(&self, id: Id) -> Option<Number> {
         match self.node(id) {
@@ -86,6 +103,13 @@ impl Arena {
         let at = u32::try_from(self.nodes.len()).expect("an arena holds fewer than 2^32 nodes");
         self.nodes.push(node);
         self.facts.push(facts);
+        let known = match shape {
+            Node::Symbol(at) => Known::Exact(self.dimension_of(*at)),
+            Node::Index(_) => Known::Exact(Dimension::PURE),
+            Node::Number(_) => Known::Any,
+            _ => Known::Unset,
+        };
+        self.dimensions.push(known);
         let nodes = &self.nodes;
         self.table.insert_unique(hash, at, |at| FxBuildHasher.hash_one(&nodes[*at as usize]));
         Id(at)

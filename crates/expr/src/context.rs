@@ -140,6 +140,7 @@ impl Arena {
             if let Some(label) = source.label(id) {
                 self.set_label(new, label.clone());
             }
+            self.note(new, source.known(id));
             done.insert(id, new);
         }
         done[&root]

@@ -2,7 +2,7 @@
 
 use sglsim_units::Nearest;
 
-use crate::Sort;
+use crate::{Dimension, Sort};
 
 /// An expression cannot be built, evaluated, compiled, exported or read.
 ///
@@ -50,6 +50,50 @@ pub enum ExprError {
         found: Sort,
         /// The operand as text, cut after 80 characters.
         operand: String,
+    },
+    /// Operands that must have one dimension have two.
+    #[error("`{operation}` of `{left}` in {left_dimension} and `{right}` in {right_dimension}")]
+    Dimension {
+        /// The operation.
+        operation: &'static str,
+        /// The first operand with a dimension, as text.
+        left: String,
+        /// The dimension of the operands up to there.
+        left_dimension: Dimension,
+        /// The operand that does not fit, as text.
+        right: String,
+        /// Its dimension.
+        right_dimension: Dimension,
+    },
+    /// An operand of a function must be a pure number.
+    #[error("`{operation}` needs a pure number, `{operand}` is in {dimension}")]
+    NotPure {
+        /// The operation.
+        operation: &'static str,
+        /// The operand as text.
+        operand: String,
+        /// Its dimension.
+        dimension: Dimension,
+    },
+    /// An expression was named with a unit that it does not have.
+    #[error("`{operand}` was declared in {unit}, but is in {dimension}")]
+    DeclaredUnit {
+        /// The expression as text.
+        operand: String,
+        /// The unit it was declared with.
+        unit: String,
+        /// What it is.
+        dimension: Dimension,
+    },
+    /// A unit has a part that is not known.
+    #[error("unit `{unit}` has an unknown part `{part}`{hint}")]
+    UnknownUnit {
+        /// The unit.
+        unit: String,
+        /// The part.
+        part: String,
+        /// The known part closest to it.
+        hint: Nearest,
     },
     /// A limit of a sum is not proven to be an integer.
     #[error("sum limit `{limit}` is not an integer; wrap it in `floor` or `ceil`")]

@@ -8,7 +8,7 @@ use crate::arena::Label;
 use crate::build::{Comparison, Connective};
 use crate::module::Roots;
 use crate::node::{Id, Node};
-use crate::{Context, ExprError, Number, Operand, Program, Sort, Symbol, Values};
+use crate::{Context, Dimension, ExprError, Number, Operand, Program, Sort, Symbol, Values};
 
 /// An expression: a node of a [`Context`]. Cheap to clone.
 ///
@@ -39,6 +39,14 @@ impl Expr {
         let arena = self.cx.lock();
         let facts = arena.facts(self.id);
         (facts.lo, facts.hi)
+    }
+
+    /// What it measures, as far as it is known from the units of its symbols.
+    ///
+    /// `None` for a number, and for what may stand for several dimensions.
+    #[must_use]
+    pub fn dimension(&self) -> Option<Dimension> {
+        self.cx.lock().known(self.id).dimension()
     }
 
     /// Its value, if it is a constant.
@@ -95,7 +103,7 @@ impl Expr {
     fn compare(&self, kind: Comparison, other: Operand, swap: bool) -> Expr {
         let other = other.in_context(&self.cx);
         let (a, b) = if swap { (other, self.id) } else { (self.id, other) };
-        let id = self.cx.lock().compare(kind, a, b);
+        let id = self.cx.lock().checked_comparison(kind, a, b);
         self.cx.expr(id)
     }
 
@@ -129,7 +137,7 @@ impl Expr {
     #[must_use]
     pub fn pow(&self, exponent: impl Into<Operand>) -> Expr {
         let exponent = exponent.into().in_context(&self.cx);
-        let id = self.cx.lock().power(self.id, exponent);
+        let id = self.cx.lock().checked_power(self.id, exponent);
         self.cx.expr(id)
     }
 
@@ -138,6 +146,9 @@ impl Expr {
     /// The name survives simplification and substitution, and becomes a name in every export. It
     /// belongs to the node: naming it again keeps the first name, and constants and symbols keep
     /// their own. Name a part before building on it, or a sum may already be merged into another.
+    ///
+    /// The unit is checked against the parts, and settles the dimension of what numbers stand for
+    /// in them. A wrong one makes an invalid expression; `""` says nothing.
     #[must_use]
     pub fn named(
         &self,
@@ -146,7 +157,12 @@ impl Expr {
         doc: impl Into<String>,
     ) -> Expr {
         let label = Label { name: name.into(), unit: unit.into(), doc: doc.into() };
-        self.cx.lock().set_label(self.id, label);
+        let mut arena = self.cx.lock();
+        if let Err(error) = arena.settle(self.id, &label.unit) {
+            let id = arena.invalid(error);
+            return self.cx.expr(id);
+        }
+        arena.set_label(self.id, label);
         self.clone()
     }
 

@@ -87,6 +87,7 @@
 mod arena;
 mod build;
 mod context;
+mod dimension;
 mod error;
 mod export;
 mod expr;
@@ -102,6 +103,7 @@ mod tape;
 mod values;
 
 pub use context::Context;
+pub use dimension::Dimension;
 pub use error::ExprError;
 pub use expr::Expr;
 pub use module::{Constraint, Module};

@@ -71,13 +71,13 @@ fn collect<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Vec<Operand>
 /// The greater of two.
 #[must_use]
 pub fn max(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
-    apply(&[a.into(), b.into()], |arena, ids| arena.lattice(Lattice::Max, ids))
+    apply(&[a.into(), b.into()], |arena, ids| extremum(arena, Lattice::Max, ids))
 }
 
 /// The smaller of two.
 #[must_use]
 pub fn min(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
-    apply(&[a.into(), b.into()], |arena, ids| arena.lattice(Lattice::Min, ids))
+    apply(&[a.into(), b.into()], |arena, ids| extremum(arena, Lattice::Min, ids))
 }
 
 /// The greatest of several.
@@ -89,7 +89,7 @@ pub fn min(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
 pub fn max_of<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Expr {
     let operands = collect(items);
     assert!(!operands.is_empty(), "max_of needs at least one operand");
-    apply(&operands, |arena, ids| arena.lattice(Lattice::Max, ids))
+    apply(&operands, |arena, ids| extremum(arena, Lattice::Max, ids))
 }
 
 /// The smallest of several.
@@ -101,7 +101,7 @@ pub fn max_of<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Expr {
 pub fn min_of<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Expr {
     let operands = collect(items);
     assert!(!operands.is_empty(), "min_of needs at least one operand");
-    apply(&operands, |arena, ids| arena.lattice(Lattice::Min, ids))
+    apply(&operands, |arena, ids| extremum(arena, Lattice::Min, ids))
 }
 
 /// The sum of several terms; 0 for none.
@@ -109,7 +109,7 @@ pub fn min_of<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Expr {
 pub fn add_of<T: Into<Operand>>(items: impl IntoIterator<Item = T>) -> Expr {
     apply(&collect(items), |arena, ids| {
         let terms: Vec<(Id, Number)> = ids.iter().map(|id| (*id, Number::ONE)).collect();
-        arena.add(Number::ZERO, &terms)
+        arena.alike("+", ids, |arena| arena.add(Number::ZERO, &terms))
     })
 }
 
@@ -122,13 +122,13 @@ pub fn all_of(conditions: impl IntoIterator<Item = Expr>) -> Expr {
 /// The least integer not below `x`.
 #[must_use]
 pub fn ceil(x: impl Into<Operand>) -> Expr {
-    apply(&[x.into()], |arena, ids| arena.ceil(ids[0]))
+    apply(&[x.into()], |arena, ids| arena.alike("ceil", ids, |arena| arena.ceil(ids[0])))
 }
 
 /// The greatest integer not above `x`.
 #[must_use]
 pub fn floor(x: impl Into<Operand>) -> Expr {
-    apply(&[x.into()], |arena, ids| arena.floor(ids[0]))
+    apply(&[x.into()], |arena, ids| arena.alike("floor", ids, |arena| arena.floor(ids[0])))
 }
 
 /// `⌈a / b⌉`. Exact for integers below 2⁵³: the quotient is one true division, never a product with
@@ -136,8 +136,8 @@ pub fn floor(x: impl Into<Operand>) -> Expr {
 #[must_use]
 pub fn ceil_div(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
     apply(&[a.into(), b.into()], |arena, ids| {
-        let quotient = arena.divide(ids[0], ids[1]);
-        arena.ceil(quotient)
+        let quotient = divide(arena, ids[0], ids[1]);
+        arena.alike("ceil", &[quotient], |arena| arena.ceil(quotient))
     })
 }
 
@@ -145,33 +145,36 @@ pub fn ceil_div(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
 #[must_use]
 pub fn floor_div(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
     apply(&[a.into(), b.into()], |arena, ids| {
-        let quotient = arena.divide(ids[0], ids[1]);
-        arena.floor(quotient)
+        let quotient = divide(arena, ids[0], ids[1]);
+        arena.alike("floor", &[quotient], |arena| arena.floor(quotient))
     })
 }
 
 /// `a` to the power of `b`. The base must be positive unless the exponent is an integer constant.
 #[must_use]
 pub fn pow(a: impl Into<Operand>, b: impl Into<Operand>) -> Expr {
-    apply(&[a.into(), b.into()], |arena, ids| arena.power(ids[0], ids[1]))
+    apply(&[a.into(), b.into()], |arena, ids| arena.checked_power(ids[0], ids[1]))
 }
 
 /// The square root.
 #[must_use]
 pub fn sqrt(x: impl Into<Operand>) -> Expr {
-    apply(&[x.into()], |arena, ids| arena.mul(Number::ONE, &[(ids[0], Number::HALF)]))
+    apply(&[x.into()], |arena, ids| {
+        let half = arena.make_number("sqrt", Number::HALF);
+        arena.checked_power(ids[0], half)
+    })
 }
 
 /// The exponential function.
 #[must_use]
 pub fn exp(x: impl Into<Operand>) -> Expr {
-    apply(&[x.into()], |arena, ids| arena.exp(ids[0]))
+    apply(&[x.into()], |arena, ids| arena.pure("exp", ids, |arena| arena.exp(ids[0])))
 }
 
 /// The natural logarithm.
 #[must_use]
 pub fn ln(x: impl Into<Operand>) -> Expr {
-    apply(&[x.into()], |arena, ids| arena.ln(ids[0]))
+    apply(&[x.into()], |arena, ids| arena.pure("ln", ids, |arena| arena.ln(ids[0])))
 }
 
 /// The value of the first arm `(guard, value)` whose guard holds, else `otherwise`.
@@ -199,7 +202,8 @@ pub fn piecewise<T: Into<Operand>>(
     }
     apply(&operands, |arena, ids| {
         let arms: Vec<(Id, Id)> = ids[1..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        arena.piecewise(&arms, ids[0])
+        let values: Vec<Id> = arms.iter().map(|(_, value)| *value).chain([ids[0]]).collect();
+        arena.alike("piecewise", &values, |arena| arena.piecewise(&arms, ids[0]))
     })
 }
 
@@ -225,7 +229,9 @@ pub fn sum(
     body: impl Into<Operand>,
 ) -> Expr {
     let operands = [index.into(), lo.into(), hi.into(), body.into()];
-    apply(&operands, |arena, ids| arena.sum_over(ids[0], ids[1], ids[2], ids[3]))
+    apply(&operands, |arena, ids| {
+        arena.alike("sum", &ids[3..], |arena| arena.sum_over(ids[0], ids[1], ids[2], ids[3]))
+    })
 }
 
 fn binary(a: Operand, b: Operand, operation: fn(&mut Arena, Id, Id) -> Id) -> Expr {
@@ -233,11 +239,24 @@ fn binary(a: Operand, b: Operand, operation: fn(&mut Arena, Id, Id) -> Id) -> Ex
 }
 
 fn add(arena: &mut Arena, a: Id, b: Id) -> Id {
-    arena.add(Number::ZERO, &[(a, Number::ONE), (b, Number::ONE)])
+    let terms = [(a, Number::ONE), (b, Number::ONE)];
+    arena.alike("+", &[a, b], |arena| arena.add(Number::ZERO, &terms))
+}
+
+fn subtract(arena: &mut Arena, a: Id, b: Id) -> Id {
+    arena.alike("-", &[a, b], |arena| arena.subtract(a, b))
 }
 
 fn multiply(arena: &mut Arena, a: Id, b: Id) -> Id {
-    arena.mul(Number::ONE, &[(a, Number::ONE), (b, Number::ONE)])
+    arena.checked_product(a, b, Number::ONE)
+}
+
+fn divide(arena: &mut Arena, a: Id, b: Id) -> Id {
+    arena.checked_product(a, b, Number::MINUS_ONE)
+}
+
+fn extremum(arena: &mut Arena, kind: Lattice, ids: &[Id]) -> Id {
+    arena.alike(kind.name(), ids, |arena| arena.lattice(kind, ids))
 }
 
 macro_rules! operators {
@@ -277,9 +296,9 @@ macro_rules! numbers_first {
 
 operators! {
     Add add add;
-    Sub sub Arena::subtract;
+    Sub sub subtract;
     Mul mul multiply;
-    Div div Arena::divide;
+    Div div divide;
 }
 
 impl Neg for Expr {
@@ -292,7 +311,9 @@ impl Neg for Expr {
 impl Neg for &Expr {
     type Output = Expr;
     fn neg(self) -> Expr {
-        apply(&[self.into()], |arena, ids| arena.scale(ids[0], Number::MINUS_ONE))
+        apply(&[self.into()], |arena, ids| {
+            arena.alike("-", ids, |arena| arena.scale(ids[0], Number::MINUS_ONE))
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ExprError;
+use crate::{Dimension, ExprError};
 
 /// The kind of values an expression takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,7 +51,8 @@ pub struct Symbol {
     /// Least and greatest allowed value, both included; `None` is every finite number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<(f64, f64)>,
-    /// Unit as text, such as `"s"`, `"B/s"`, `"token"`; `"1"` for a pure number.
+    /// Unit as text, such as `"s"`, `"B/s"`, `"token"`; `"1"` for a pure number. It gives the
+    /// [`Dimension`] that operators check, and has no prefixes: a time is in `s`, never in `ms`.
     #[serde(default = "pure")]
     pub unit: String,
     /// One line for humans.
@@ -175,7 +176,7 @@ impl Symbol {
         } else if low.is_nan() || high.is_nan() || low > high || low == f64::INFINITY {
             "an empty domain"
         } else {
-            return Ok(());
+            return self.unit.parse::<Dimension>().map(|_| ());
         };
         Err(ExprError::InvalidSymbol { name: self.name.clone(), problem })
     }

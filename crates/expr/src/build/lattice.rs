@@ -30,7 +30,7 @@ impl Lattice {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Lattice::Max => "max",
             Lattice::Min => "min",

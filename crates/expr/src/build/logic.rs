@@ -13,6 +13,16 @@ pub(crate) enum Comparison {
     Eq,
 }
 
+impl Comparison {
+    fn name(self) -> &'static str {
+        match self {
+            Comparison::Le => "<=",
+            Comparison::Lt => "<",
+            Comparison::Eq => "==",
+        }
+    }
+}
+
 /// Which connective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connective {
@@ -25,13 +35,16 @@ impl Arena {
         self.intern(&Node::Bool(value))
     }
 
+    /// A comparison of what has one dimension.
+    pub(crate) fn checked_comparison(&mut self, kind: Comparison, a: Id, b: Id) -> Id {
+        match self.common(kind.name(), &[a, b]) {
+            Ok(_) => self.compare(kind, a, b),
+            Err(error) => self.invalid(error),
+        }
+    }
+
     pub(crate) fn compare(&mut self, kind: Comparison, a: Id, b: Id) -> Id {
-        let name = match kind {
-            Comparison::Le => "<=",
-            Comparison::Lt => "<",
-            Comparison::Eq => "==",
-        };
-        if let Some(bad) = self.refuse(name, false, &[a, b]) {
+        if let Some(bad) = self.refuse(kind.name(), false, &[a, b]) {
             return bad;
         }
         let order = match (self.constant(a), self.constant(b)) {

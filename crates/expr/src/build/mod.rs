@@ -5,6 +5,7 @@
 //! at a point of the domain where the expression is defined.
 
 mod add;
+mod dimension;
 mod lattice;
 mod logic;
 mod mul;
@@ -20,6 +21,7 @@ use crate::node::{Id, Node};
 use crate::number::Number;
 use crate::{ExprError, Sort};
 
+pub(crate) use dimension::Known;
 pub(crate) use lattice::Lattice;
 pub(crate) use logic::{Comparison, Connective};
 
@@ -95,6 +97,14 @@ impl Arena {
         len <= FLATTEN_LIMIT && self.label(id).is_none()
     }
 
+    /// Gives a node what its predecessor was called and measured in.
+    pub(crate) fn inherit(&mut self, new: Id, old: Id) {
+        if let Some(label) = self.label(old).cloned() {
+            self.set_label(new, label);
+        }
+        self.note(new, self.known(old));
+    }
+
     /// Rebuilds `roots` with some nodes replaced; names stay with what they named.
     pub(crate) fn rebuild(&mut self, roots: &[Id], replaced: &HashMap<Id, Id>) -> Vec<Id> {
         let mut done: HashMap<Id, Id> = replaced.clone();
@@ -108,9 +118,7 @@ impl Arena {
             }
             let shape = self.shape(id).map(|child| done[&child], |number| *number);
             let new = self.build(shape);
-            if let Some(label) = self.label(id).cloned() {
-                self.set_label(new, label);
-            }
+            self.inherit(new, id);
             done.insert(id, new);
         }
         roots.iter().map(|root| done[root]).collect()

@@ -157,11 +157,6 @@ impl Arena {
         self.facts(base).pow(exponent.to_f64(), exponent.as_small_int()).finite
     }
 
-    /// `a / b`, a true division.
-    pub(crate) fn divide(&mut self, a: Id, b: Id) -> Id {
-        self.mul(Number::ONE, &[(a, Number::ONE), (b, Number::MINUS_ONE)])
-    }
-
     /// `a ^ b`.
     pub(crate) fn power(&mut self, a: Id, b: Id) -> Id {
         if let Some(bad) = self.refuse("^", false, &[a, b]) {

@@ -201,6 +201,7 @@ fn rebuild(cx: &Context, graph: &Graph) -> Result<Vec<Id>, ExprError> {
         // At once: a named part is not merged into what is built on it.
         if let Some(Name { name, unit, doc, .. }) = names.get(&Id(to_u32(position))) {
             let label = Label { name: name.clone(), unit: unit.clone(), doc: doc.clone() };
+            arena.settle(new, unit)?;
             arena.set_label(new, label);
         }
         raw.push(new);
@@ -212,9 +213,7 @@ fn rebuild(cx: &Context, graph: &Graph) -> Result<Vec<Id>, ExprError> {
         if let Some(error) = arena.error(new) {
             return Err(wrong(&format!("nodes[{position}]"), &error.to_string()));
         }
-        if let Some(label) = arena.label(*id).cloned() {
-            arena.set_label(new, label);
-        }
+        arena.inherit(new, *id);
         done.insert(*id, new);
     }
     Ok(raw.iter().map(|id| done[id]).collect())

@@ -140,9 +140,7 @@ impl Arena {
         let mut replaced: HashMap<Id, Id> = HashMap::default();
         for (part, recipe) in parts.iter().zip(found) {
             let new = extract::build(self, &recipe, &replaced);
-            if let Some(label) = self.label(*part).cloned() {
-                self.set_label(new, label);
-            }
+            self.inherit(new, *part);
             replaced.insert(*part, new);
         }
         (search.stop, Some(replaced[&root]))

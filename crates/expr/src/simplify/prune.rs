@@ -17,9 +17,7 @@ impl Arena {
                 Some(decided) => decided,
                 None => self.build(shape),
             };
-            if let Some(label) = self.label(id).cloned() {
-                self.set_label(new, label);
-            }
+            self.inherit(new, id);
             done.insert(id, new);
         }
         done[&root]

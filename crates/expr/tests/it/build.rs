@@ -133,7 +133,7 @@ fn conditions_are_decided() {
 #[test]
 fn named_parts_stay_whole() {
     let Fixture { x, y, .. } = fixture();
-    let part = (&x + &y).named("part", "s", "a part");
+    let part = (&x + &y).named("part", "1", "a part");
     prints(&(&part + &x), "x + (x + y)");
     assert_eq!(part.name().as_deref(), Some("part"));
     let bound = part.bind(&Values::from([("x", 2.0)]));

@@ -4,6 +4,7 @@
 
 mod build;
 mod depth;
+mod dimension;
 mod errors;
 mod evaluate;
 mod export;

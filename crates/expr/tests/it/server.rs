@@ -37,6 +37,9 @@ const DENSE: f64 = 8e7;
 const EXPERT: f64 = 4e7;
 const KV: f64 = 1152.0;
 
+/// Units of the parameters.
+const UNITS: [&str; 6] = ["FLOP/s", "B/s", "B/s", "B/s", "1", "s"];
+
 const PARAMETERS: [(&str, f64); 6] = [
     ("peak", 9.9e14),
     ("hbm", 3.35e12),
@@ -61,8 +64,11 @@ pub(crate) fn build() -> Server {
     let symbol = |s: Symbol| cx.symbol(s).unwrap();
     let knobs: Vec<Expr> =
         KNOBS.iter().map(|n| symbol(Symbol::int(*n).at_least(1.0).at_most(2e6))).collect();
-    let parameters: Vec<Expr> =
-        PARAMETERS.iter().map(|(n, _)| symbol(Symbol::real(*n).positive())).collect();
+    let parameters: Vec<Expr> = PARAMETERS
+        .iter()
+        .zip(UNITS)
+        .map(|((name, _), unit)| symbol(Symbol::real(*name).positive().unit(unit)))
+        .collect();
     let law = Law { knobs, parameters };
     let [np, nd, chunk, batch_tokens, tp, dp, ep] = &law.knobs[..] else { unreachable!() };
     let (i, j) = (cx.index("i"), cx.index("j"));

@@ -66,7 +66,7 @@ fn rounding_is_left_alone() {
 #[test]
 fn names_survive() {
     let Fixture { x, y, p, .. } = fixture();
-    let part = (&x * &y + &x * &p).named("part", "s", "a part");
+    let part = (&x * &y + &x * &p).named("part", "1", "a part");
     let simplified = max(&part * &p, &part * 2 * &p).simplify(&Limits::default()).expr;
     let latex = simplified.to_latex().unwrap();
     assert!(latex.contains(r"\mathrm{part} &= x \, \left(y + p\right)"), "{latex}");
