@@ -55,14 +55,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     out.push_str("\nrouting\n");
     let router = &scenario.router;
     let policy = |own: &Option<_>| law(own.as_ref().unwrap_or(&router.policy));
-    out.push_str(&indented(&match plan.pools.as_slice() {
-        [prefill, _] => vec![
-            ("prefill", policy(&router.prefill_policy)),
-            ("decode", policy(&router.decode_policy)),
-            ("KV transfer", format!("over {}, one per GPU", prefill.topology.scale_out().name)),
-        ],
-        _ => vec![("policy", law(&router.policy))],
-    }));
+    let (first, second) = (policy(&router.prefill_policy), policy(&router.decode_policy));
+    let mut routing = match plan.pools.as_slice() {
+        [_] => vec![("policy", law(&router.policy))],
+        _ if first == second => vec![("both pools", first)],
+        _ => vec![("prefill", first), ("decode", second)],
+    };
+    if let [prefill, _] = plan.pools.as_slice() {
+        let link = &prefill.topology.scale_out().name;
+        routing.push(("KV transfer", format!("over {link}, one per GPU")));
+    }
+    out.push_str(&indented(&routing));
     out.push('\n');
     for warning in warnings(&plan, &facts) {
         out.push_str(&format!("warning: {warning}\n"));

@@ -11,6 +11,7 @@ use crate::table;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = LATENCIES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     scenario: ScenarioArguments,
@@ -21,6 +22,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const LATENCIES: &str = "\
+Latencies:
+  TTFT         from arrival to the first token
+  ITL          gaps between tokens, every gap counted
+  TPOT         mean gap of a request after its first token, every request counted
+  E2E          from arrival to the last token
+  queue        from the waiting queue to the first prefill step
+  KV transfer  from the computed prompt to its KV on the decode worker";
 
 /// `--out` names a place where no folder can be written.
 #[derive(Debug, thiserror::Error)]

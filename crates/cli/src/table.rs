@@ -17,7 +17,7 @@ pub(crate) fn table(header: &[&str], words: &[&str]) -> Table {
     table.load_style(STYLE);
     table.set_header(header.to_vec());
     for (column, name) in table.column_iter_mut().zip(header) {
-        column.set_padding((0, 2));
+        column.set_padding((0, 1));
         if !words.contains(name) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -35,15 +35,14 @@ pub(crate) fn text(table: &Table) -> String {
     out
 }
 
-/// What will run, in one line.
+/// What will run, a line for each pool.
 pub(crate) fn headline(plan: &DeploymentPlan) -> String {
-    let pools: Vec<String> = plan
-        .pools
-        .iter()
-        .map(|pool| format!("{} of {}", counted(u64::from(pool.workers), &noun(pool)), sizes(pool)))
-        .collect();
-    let gpus = counted(u64::from(plan.gpus()), "GPU");
-    format!("{} on {gpus}: {}", plan.model.name, pools.join(" + "))
+    let mut out = format!("{} on {}", plan.model.name, counted(u64::from(plan.gpus()), "GPU"));
+    for pool in &plan.pools {
+        let workers = counted(u64::from(pool.workers), &noun(pool));
+        let _ = write!(out, "\n  {workers} of {}", sizes(pool));
+    }
+    out
 }
 
 /// What one worker of a pool is called.
@@ -147,10 +146,10 @@ fn latencies(report: &Report) -> String {
     let header = ["latency [ms]", "mean", "p50", "p90", "p95", "p99", "max"];
     let mut out = table(&header, &header[..1]);
     let rows = [
-        ("TTFT  time to first token", report.ttft),
-        ("ITL   between two tokens", report.itl),
-        ("TPOT  per output token", report.tpot),
-        ("E2E   to the last token", report.e2e),
+        ("TTFT", report.ttft),
+        ("ITL", report.itl),
+        ("TPOT", report.tpot),
+        ("E2E", report.e2e),
         ("queue", report.queue_time),
         ("KV transfer", report.transfer_time),
     ];

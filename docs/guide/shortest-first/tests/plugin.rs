@@ -8,8 +8,8 @@ use sglsim_engine::{
 use shortest_first::{DecodeBetween, SCENARIO, ShortestFirst};
 
 fn run(change: impl FnOnce(Simulation) -> Simulation) -> Report {
-    let scenario = Scenario::from_ron(SCENARIO).unwrap();
-    change(Simulation::new(scenario).unwrap()).run().unwrap()
+    let scenario = Scenario::from_ron(SCENARIO).expect("a scenario");
+    change(Simulation::new(scenario).expect("a simulation")).run().expect("a report")
 }
 
 #[test]
