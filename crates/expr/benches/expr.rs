@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sglsim_expr::{Context, Expr, Limits, Symbol, ceil, max, min, piecewise, pow};
+use sglsim_expr::{Context, Expr, Interval, Limits, Symbol, ceil, max, min, piecewise, pow};
 
 const INPUTS: [&str; 4] = ["tokens", "context", "tp", "ep"];
 const OPERATORS: u32 = 24;
@@ -44,6 +44,28 @@ fn expr(c: &mut Criterion) {
             inputs[0] = if inputs[0] > 4000.0 { 1.0 } else { inputs[0] + 1.0 };
             eval.eval1(black_box(&inputs))
         });
+    });
+    let mut derivatives = [0.0; 4];
+    let mut gradient = program.gradient().expect("every operation has a derivative");
+    group.bench_function("gradient/law", |b| {
+        b.iter(|| {
+            inputs[0] = if inputs[0] > 4000.0 { 1.0 } else { inputs[0] + 1.0 };
+            gradient.eval(black_box(&inputs), &mut derivatives)
+        });
+    });
+
+    let boxes = inputs.map(|x| Interval::new(x, x * 1.1));
+    let mut intervals = program.intervals().expect("every operation has bounds");
+    group.bench_function("intervals/law", |b| b.iter(|| intervals.eval1(black_box(&boxes))));
+
+    let columns: Vec<Vec<f64>> =
+        inputs.iter().map(|x| (0..4096).map(|k| x + f64::from(k)).collect()).collect();
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    let mut out = vec![0.0; 4096];
+    let mut batch = program.batch().expect("every operation runs in lanes");
+    group.throughput(Throughput::Elements(4096 * program.instructions() as u64));
+    group.bench_function("batch/law", |b| {
+        b.iter(|| batch.eval(black_box(&columns), &mut [&mut out]));
     });
     group.throughput(Throughput::Elements(law.size() as u64));
     group.bench_function("build/law", |b| b.iter(self::law));

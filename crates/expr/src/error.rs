@@ -177,6 +177,14 @@ pub enum ExprError {
         /// Terms allowed in one evaluation.
         limit: u64,
     },
+    /// An operation is not known to an evaluator or an export.
+    #[error("`{operation}` is not supported by {by}")]
+    Unsupported {
+        /// The operation.
+        operation: &'static str,
+        /// What does not know it.
+        by: &'static str,
+    },
     /// A document is not an expression of this format.
     #[error("not an expression document: {problem} at {path}")]
     Format {

@@ -97,6 +97,7 @@ mod module;
 mod node;
 mod number;
 mod ops;
+mod sensitivity;
 mod simplify;
 mod symbol;
 mod tape;
@@ -112,7 +113,10 @@ pub use ops::{
     Operand, add_of, all_of, ceil, ceil_div, exp, floor, floor_div, ln, max, max_of, min, min_of,
     piecewise, pow, sqrt, sum,
 };
+pub use sensitivity::Sensitivity;
 pub use simplify::{Limits, Simplified, Stop};
 pub use symbol::{Sort, Symbol};
-pub use tape::{Evaluator, Program};
+pub use tape::{
+    BatchEvaluator, Evaluator, GradientEvaluator, Interval, IntervalEvaluator, Program,
+};
 pub use values::Values;

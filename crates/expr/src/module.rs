@@ -133,7 +133,7 @@ impl Module {
         Ok(names)
     }
 
-    fn point(&self, values: &Values) -> Result<Values, ExprError> {
+    pub(crate) fn point(&self, values: &Values) -> Result<Values, ExprError> {
         let mut point = self.values.clone();
         if values.is_empty() {
             return Ok(point);

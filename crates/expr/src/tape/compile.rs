@@ -25,6 +25,7 @@ struct Compiler<'a> {
     places: HashMap<Id, Place>,
     /// Products that are computed together with their coefficient in the one sum that uses them.
     fused: HashSet<Id>,
+    integers: Vec<bool>,
     constants: Vec<f64>,
     constant_places: HashMap<u64, Place>,
     instructions: Vec<(Op, [Place; 3])>,
@@ -39,6 +40,7 @@ pub(super) fn empty(inputs: &[&str]) -> Code {
         registers: vec![0.0; inputs.len()],
         first: inputs.len(),
         inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        integers: vec![false; inputs.len()],
         outputs: Vec::new(),
     }
 }
@@ -51,6 +53,7 @@ pub(super) fn compile(arena: &Arena, outputs: &[Id], inputs: &[&str]) -> Result<
         arena,
         places: HashMap::default(),
         fused: HashSet::default(),
+        integers: vec![false; inputs.len()],
         constants: Vec::new(),
         constant_places: HashMap::default(),
         instructions: Vec::new(),
@@ -73,6 +76,7 @@ impl Compiler<'_> {
             let name = &self.arena.symbols[at as usize].name;
             match inputs.iter().position(|input| input == name) {
                 Some(at) => {
+                    self.integers[at] = self.arena.facts(*id).integer;
                     let at = u32::try_from(at).expect("fewer than 2^32 inputs");
                     self.places.insert(*id, Place::Input(at));
                 }
@@ -357,6 +361,7 @@ impl Compiler<'_> {
             registers,
             first,
             inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+            integers: self.integers,
             outputs: outputs.iter().map(|id| register(self.places[id])).collect(),
         }
     }

@@ -103,7 +103,7 @@ impl Evaluator {
     }
 }
 
-fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel: &mut Option<u64>) {
+pub(super) fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel: &mut Option<u64>) {
     let mut at = range.start;
     while at < range.end {
         let Instruction { op, a, b, c } = code.instructions[at];

@@ -1,14 +1,23 @@
 //! Compiled expressions: a straight list of instructions over numbered registers.
 
+mod batch;
+mod bound;
 mod compile;
+mod contract;
 mod eval;
+mod gradient;
+mod interval;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{Expr, ExprError};
 
+pub use batch::BatchEvaluator;
+pub use bound::IntervalEvaluator;
 pub use eval::Evaluator;
+pub use gradient::GradientEvaluator;
+pub use interval::Interval;
 
 /// Terms that the sums of one evaluation may run over, all together.
 const MAX_TERMS: u64 = 1 << 26;
@@ -78,6 +87,37 @@ impl Op {
         }
     }
 
+    /// Whether all evaluators know it, and not only the scalar one.
+    fn is_common(self) -> bool {
+        use Op::*;
+        matches!(
+            self,
+            Add | Sub
+                | Mul
+                | MulAdd
+                | Div
+                | Neg
+                | PowInt
+                | Pow
+                | Sqrt
+                | Exp
+                | Ln
+                | Max
+                | Min
+                | Ceil
+                | Floor
+                | Le
+                | Lt
+                | Eq
+                | And
+                | Or
+                | Not
+                | Select
+                | Sum
+                | Index
+        )
+    }
+
     /// How many of `a`, `b`, `c` are registers.
     fn operands(self) -> usize {
         match self {
@@ -116,6 +156,8 @@ struct Code {
     /// Register of the first instruction.
     first: usize,
     inputs: Vec<String>,
+    /// Which inputs are integers.
+    integers: Vec<bool>,
     outputs: Vec<u32>,
 }
 
@@ -163,6 +205,45 @@ impl Program {
     #[must_use]
     pub fn evaluator(&self) -> Evaluator {
         Evaluator::new(Arc::clone(&self.code))
+    }
+
+    /// An evaluator of many points at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Unsupported`] if an operation can only be evaluated one point at a time.
+    pub fn batch(&self) -> Result<BatchEvaluator, ExprError> {
+        self.supported("a batch evaluator")?;
+        Ok(BatchEvaluator::new(Arc::clone(&self.code)))
+    }
+
+    /// An evaluator of an output and its derivatives.
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Unsupported`] if an operation has no derivative here.
+    pub fn gradient(&self) -> Result<GradientEvaluator, ExprError> {
+        self.supported("a gradient")?;
+        Ok(GradientEvaluator::new(Arc::clone(&self.code)))
+    }
+
+    /// An evaluator of boxes.
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Unsupported`] if an operation cannot be bounded here.
+    pub fn intervals(&self) -> Result<IntervalEvaluator, ExprError> {
+        self.supported("an interval evaluator")?;
+        Ok(IntervalEvaluator::new(Arc::clone(&self.code)))
+    }
+
+    fn supported(&self, by: &'static str) -> Result<(), ExprError> {
+        match self.code.instructions.iter().find(|instruction| !instruction.op.is_common()) {
+            Some(instruction) => {
+                Err(ExprError::Unsupported { operation: instruction.op.name(), by })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Names of the inputs, in order.

@@ -26,6 +26,9 @@ impl Symbols {
     }
 }
 
+/// Their names, in order.
+pub(crate) const NAMES: [&str; 5] = ["x", "beta", "lambda", "N", "k"];
+
 /// A point inside the domains.
 pub(crate) fn point() -> impl Strategy<Value = Values> {
     (-4.0..4.0f64, 0.01..5.0f64, 0.0..3.0f64, 1..=40i32, -9..9i32).prop_map(

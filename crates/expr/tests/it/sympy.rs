@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use sglsim_expr::{Constraint, Context, Module, Symbol, Values, ceil, max, piecewise, sum};
+use sglsim_expr::{
+    Constraint, Context, Module, Symbol, Values, ceil, exp, ln, max, piecewise, pow, sqrt, sum,
+};
 
 use crate::{random, server};
 
@@ -118,6 +120,44 @@ fn a_server_agrees_with_sympy() {
     let seconds = answer["seconds"].as_f64().unwrap();
     println!("{} nodes: import {seconds} s", module.objective.size());
     assert!(seconds < 2.0, "import took {seconds} s");
+}
+
+#[test]
+fn gradients_agree_with_sympy() {
+    let cx = Context::new();
+    let [x, y, z] = ["x", "y", "z"].map(|n| cx.symbol(Symbol::real(n).positive()).unwrap());
+    let i = cx.index("i");
+    let part = (&x * &y + 1).named("part", "1", "");
+    let smooth = [
+        &part / (&z + &part.pow(2)),
+        sqrt(&part) * exp(-&z / 3) - ln(&x + &y * 2),
+        pow(&part, &z) + pow(2, &x) * pow(&y, 1.7),
+        sum(&i, 1, 5, &i * &x / (&y + &z * 3).pow(3)) + &x.pow(-2),
+        7 * &x / 3 - 0.1 * &y * &z / (&x + 5) / (&y + 0.3),
+    ];
+    let at = [1.25, 0.75, 2.5];
+    let names = ["x", "y", "z"];
+    let program = r#"
+import json, sys, sympy
+at = [sympy.Rational(v) for v in (1.25, 0.75, 2.5)]
+out = []
+for source in json.load(open(sys.argv[1])):
+    module = {}
+    exec(source, module)
+    e = module["objective"].subs(module["defs"][::-1])
+    symbols = [module["variables"].get(n, sympy.Symbol(n)) for n in "xyz"]
+    out.append([float(e.diff(s).subs(list(zip(symbols, at))).evalf(30)) for s in symbols])
+print(json.dumps(out))
+"#;
+    let sources: Vec<String> = smooth.iter().map(|e| e.to_sympy().unwrap()).collect();
+    let Some(answer) = python(program, &json!(sources)) else { return };
+    for (e, want) in smooth.iter().zip(answer.as_array().unwrap()) {
+        let mut got = [0.0; 3];
+        e.compile(&names).unwrap().gradient().unwrap().eval(&at, &mut got);
+        for (got, want) in got.iter().zip(want.as_array().unwrap()) {
+            assert!(close(*got, want.as_f64().unwrap()), "{e}: {got} instead of {want}");
+        }
+    }
 }
 
 #[test]

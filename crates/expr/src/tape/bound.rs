@@ -1,0 +1,247 @@
+//! Running a program on a box: what values can its outputs take?
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::gradient::Piece;
+use super::interval::{Interval, Values};
+use super::{Code, Instruction, Op};
+
+/// Terms that sums run over one by one in one evaluation; beyond, one range stands for all terms.
+const MAX_TERMS: u64 = 1 << 14;
+
+/// Runs a [`Program`](crate::Program) on boxes, one [`Interval`] per input.
+///
+/// Every value that an output takes inside the box, exact or rounded, is inside its interval. A
+/// guard that the box does not decide lets both of its arms through. A box is not split: an
+/// input that occurs twice makes the result wider than need be, never narrower.
+///
+/// ```
+/// use sglsim_expr::{Context, Interval, Symbol, piecewise};
+/// let cx = Context::new();
+/// let n = cx.symbol(Symbol::int("n").at_least(1.0))?;
+/// let e = piecewise([(n.le(8), 10 * &n)], 1000 / &n);
+/// let mut bounds = e.compile(&["n"])?.intervals()?;
+/// assert_eq!(bounds.eval1(&[Interval::new(2.0, 5.0)]), Interval::new(20.0, 50.0));
+/// let both = bounds.eval1(&[Interval::new(5.0, 10.0)]);
+/// assert!(both.lo <= 50.0 && both.hi >= 125.0);
+/// # Ok::<(), sglsim_expr::ExprError>(())
+/// ```
+#[derive(Clone)]
+pub struct IntervalEvaluator {
+    pub(super) code: Arc<Code>,
+    pub(super) blocks: Vec<Vec<Piece>>,
+    pub(super) registers: Vec<Values>,
+    /// Which registers hold integers.
+    pub(super) integer: Vec<bool>,
+    /// Which roundings are of a quotient of integers, which is exact.
+    quotients: Vec<bool>,
+}
+
+impl IntervalEvaluator {
+    pub(super) fn new(code: Arc<Code>) -> IntervalEvaluator {
+        let point = |value: &f64| Values { lo: *value, hi: *value, partial: false };
+        let integer = code.integer_registers();
+        let quotient = |instruction: &Instruction| {
+            let at = (instruction.a as usize).checked_sub(code.first);
+            let rounds = matches!(instruction.op, Op::Ceil | Op::Floor);
+            at.filter(|_| rounds).is_some_and(|at| {
+                let Instruction { op, a, b, .. } = code.instructions[at];
+                op == Op::Div && integer[a as usize] && integer[b as usize]
+            })
+        };
+        IntervalEvaluator {
+            blocks: code.blocks(),
+            registers: code.registers.iter().map(point).collect(),
+            quotients: code.instructions.iter().map(quotient).collect(),
+            integer,
+            code,
+        }
+    }
+
+    /// Bounds of all outputs over the box `inputs`.
+    ///
+    /// Values that are not finite numbers are not counted: the interval of `1 / x` over `[0, 1]`
+    /// starts at 1 and has no end.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs or outputs as the program has.
+    pub fn eval(&mut self, inputs: &[Interval], outputs: &mut [Interval]) {
+        assert_eq!(outputs.len(), self.code.outputs.len(), "outputs of the program");
+        self.forward(inputs);
+        for (bound, register) in outputs.iter_mut().zip(&self.code.outputs) {
+            let Values { lo, hi, .. } = self.registers[*register as usize];
+            *bound = Interval { lo, hi };
+        }
+    }
+
+    /// Bounds of the first output.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs as the program has, or it has no output.
+    pub fn eval1(&mut self, inputs: &[Interval]) -> Interval {
+        self.forward(inputs);
+        let Values { lo, hi, .. } = self.registers[self.code.outputs[0] as usize];
+        Interval { lo, hi }
+    }
+
+    pub(super) fn forward(&mut self, inputs: &[Interval]) {
+        let code = Arc::clone(&self.code);
+        assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
+        for (register, Interval { lo, hi }) in self.registers.iter_mut().zip(inputs) {
+            let bounded = *lo > f64::NEG_INFINITY && *hi < f64::INFINITY;
+            *register = Values { lo: *lo, hi: *hi, partial: !bounded };
+        }
+        let mut fuel = MAX_TERMS;
+        self.run(&code, 0..code.instructions.len(), &mut fuel);
+    }
+
+    fn run(&mut self, code: &Code, range: Range<usize>, fuel: &mut u64) {
+        let mut at = range.start;
+        while at < range.end {
+            let Instruction { op, a, b, c } = code.instructions[at];
+            let result = code.first + at;
+            let exact = self.integer[result];
+            let x = self.registers[a as usize];
+            let y = || self.registers[b as usize];
+            let z = || self.registers[c as usize];
+            let value = match op {
+                Op::Add => x.add(y(), exact),
+                Op::Sub => x.sub(y(), exact),
+                Op::Mul => x.mul(y(), exact),
+                Op::MulAdd => x.mul(y(), exact).add(z(), exact),
+                Op::Div => x.div(y()),
+                Op::Neg => x.neg(),
+                Op::PowInt => x.powi(i32::try_from(b).unwrap_or(i32::MAX), exact),
+                Op::Pow => x.pow(y()),
+                Op::Sqrt => x.sqrt(),
+                Op::Exp => x.exp(),
+                Op::Ln => x.ln(),
+                Op::Max => x.max(y()),
+                Op::Min => x.min(y()),
+                Op::Ceil => self.dividend(code, at).rounded(f64::ceil),
+                Op::Floor => self.dividend(code, at).rounded(f64::floor),
+                Op::Le => x.le(y()),
+                Op::Lt => x.lt(y()),
+                Op::Eq => x.equals(y()),
+                Op::And => x.and(y()),
+                Op::Or => x.or(y()),
+                Op::Not => x.not(),
+                Op::Select => x.select(y(), z()),
+                Op::Sum => {
+                    let body = code.body(at);
+                    let limits = (x, y());
+                    let term = code.loops[c as usize].term as usize;
+                    let sum = self.run_loop(code, body.clone(), limits, term, (exact, fuel));
+                    self.registers[result] = sum;
+                    at = body.end;
+                    continue;
+                }
+                // Written by the loop.
+                Op::Index => self.registers[result],
+                #[allow(
+                    unreachable_patterns,
+                    reason = "operations are added one evaluator at a time"
+                )]
+                _ => unreachable!("refused when the evaluator was made"),
+            };
+            self.registers[result] = value;
+            at += 1;
+        }
+    }
+
+    /// What a `ceil` or `floor` rounds. A quotient of integers rounds to the right integer as it
+    /// is, and one step outward would be a whole step too far.
+    fn dividend(&self, code: &Code, at: usize) -> Values {
+        let operand = code.instructions[at].a as usize;
+        let value = self.registers[operand];
+        if !self.quotients[at] || value.partial {
+            return value;
+        }
+        let Instruction { a, b, .. } = code.instructions[operand - code.first];
+        let (lo, hi) = self.registers[a as usize].quotient(self.registers[b as usize]);
+        Values { lo, hi, ..value }
+    }
+
+    /// Terms that are certainly there, and those that may be.
+    fn run_loop(
+        &mut self,
+        code: &Code,
+        body: Range<usize>,
+        (lo, hi): (Values, Values),
+        term: usize,
+        (exact, fuel): (bool, &mut u64),
+    ) -> Values {
+        let zero = Values { lo: 0.0, hi: 0.0, partial: lo.partial || hi.partial };
+        let index = code.first + body.start;
+        let count = hi.hi - lo.lo + 1.0;
+        if count <= 0.0 && !zero.partial {
+            return zero;
+        }
+        if count.is_finite() && count.max(0.0) as u64 <= *fuel && !zero.partial {
+            *fuel -= count as u64;
+            let mut sum = zero;
+            for step in 0..count as u64 {
+                let i = lo.lo + step as f64;
+                self.registers[index] = Values { lo: i, hi: i, partial: false };
+                self.run(code, body.clone(), fuel);
+                let value = self.registers[term];
+                let certain = lo.hi <= i && i <= hi.lo;
+                sum = sum.add(if certain { value } else { value.hull(zero) }, exact);
+            }
+            return sum;
+        }
+        // One range for all terms, as many as there may be.
+        self.registers[index] = Values { lo: lo.lo, hi: hi.hi, partial: false };
+        self.run(code, body, &mut 0);
+        let fewest = (hi.lo - lo.hi + 1.0).max(0.0);
+        let count = Values { lo: fewest, hi: count.max(0.0), partial: false };
+        let sum = count.mul(self.registers[term], false);
+        // The terms are rounded one by one.
+        let rounding = f64::EPSILON * count.hi;
+        let wider = |end: f64| end.abs() * rounding;
+        let size = wider(sum.lo).max(wider(sum.hi));
+        let size = if size.is_nan() { f64::INFINITY } else { size };
+        let partial = sum.partial || zero.partial;
+        let (lo, hi) =
+            if zero.partial { (sum.lo.min(0.0), sum.hi.max(0.0)) } else { (sum.lo, sum.hi) };
+        Values { lo: lo - size, hi: hi + size, partial }
+    }
+}
+
+impl Code {
+    /// Which registers hold integers at every point.
+    fn integer_registers(&self) -> Vec<bool> {
+        let mut integer: Vec<bool> =
+            self.registers[..self.first].iter().map(|value| value.fract() == 0.0).collect();
+        integer[..self.inputs.len()].copy_from_slice(&self.integers);
+        integer.resize(self.registers.len(), false);
+        // Twice, because the term of a sum comes after the sum.
+        for _ in 0..2 {
+            for (at, instruction) in self.instructions.iter().enumerate() {
+                let Instruction { op, a, b, c } = *instruction;
+                let [a, b, c] = [a, b, c].map(|r| integer.get(r as usize).is_some_and(|i| *i));
+                integer[self.first + at] = match op {
+                    Op::Add | Op::Sub | Op::Mul | Op::Max | Op::Min => a && b,
+                    Op::MulAdd => a && b && c,
+                    Op::Neg | Op::PowInt => a,
+                    Op::Select => b && c,
+                    Op::Ceil | Op::Floor | Op::Index => true,
+                    Op::Le | Op::Lt | Op::Eq | Op::And | Op::Or | Op::Not => true,
+                    Op::Sum => integer[self.loops[instruction.c as usize].term as usize],
+                    _ => false,
+                };
+            }
+        }
+        integer
+    }
+}
+
+impl fmt::Debug for IntervalEvaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntervalEvaluator").field("code", &self.code).finish_non_exhaustive()
+    }
+}

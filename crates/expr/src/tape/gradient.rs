@@ -1,0 +1,331 @@
+//! Reverse derivatives: one output by all inputs in one sweep.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Code, Instruction, MAX_TERMS, Op, eval};
+use crate::math;
+
+/// Evaluates a [`Program`](crate::Program) together with its derivatives.
+///
+/// The derivative is that of the arm which decides; where two arms of a maximum or minimum are
+/// equal, that of the first. `ceil`, `floor` and the limits of sums are steps: their derivative
+/// is 0, and [`GradientEvaluator::steps`] tells which inputs it therefore misses. A jump from one
+/// piecewise arm to the next has none either.
+///
+/// ```
+/// use sglsim_expr::{Context, Symbol, ceil, max};
+/// let cx = Context::new();
+/// let (x, n) = (cx.symbol(Symbol::real("x"))?, cx.symbol(Symbol::int("n"))?);
+/// let e = max(&x * &x, 1) * ceil(&n / 4);
+/// let mut gradient = e.compile(&["x", "n"])?.gradient()?;
+/// let mut by = [0.0; 2];
+/// assert_eq!(gradient.eval(&[3.0, 5.0], &mut by), 18.0);
+/// assert_eq!(by, [12.0, 0.0]);
+/// assert_eq!(gradient.steps(), [false, true]);
+/// # Ok::<(), sglsim_expr::ExprError>(())
+/// ```
+#[derive(Clone)]
+pub struct GradientEvaluator {
+    code: Arc<Code>,
+    /// The program's own instructions, then the body of each loop, in pieces.
+    blocks: Vec<Vec<Piece>>,
+    registers: Vec<f64>,
+    adjoints: Vec<f64>,
+}
+
+/// A part of a block.
+#[derive(Clone, Debug)]
+pub(super) enum Piece {
+    /// Instructions without a loop.
+    Straight(Range<usize>),
+    /// A loop, by the position of its `Sum`.
+    Loop(usize),
+}
+
+impl Code {
+    /// The blocks of the program in pieces: first its own, then the body of every loop.
+    pub(super) fn blocks(&self) -> Vec<Vec<Piece>> {
+        let mut ranges = vec![0..0; self.loops.len() + 1];
+        ranges[0] = 0..self.instructions.len();
+        for (at, instruction) in self.instructions.iter().enumerate() {
+            if instruction.op == Op::Sum {
+                ranges[instruction.c as usize + 1] = self.body(at);
+            }
+        }
+        ranges.into_iter().map(|range| self.pieces(range)).collect()
+    }
+
+    /// The instructions that the loop at `sum` repeats.
+    pub(super) fn body(&self, sum: usize) -> Range<usize> {
+        let number = self.instructions[sum].c as usize;
+        sum + 1..sum + 1 + self.loops[number].length as usize
+    }
+
+    fn pieces(&self, range: Range<usize>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let (mut start, mut at) = (range.start, range.start);
+        while at < range.end {
+            if self.instructions[at].op != Op::Sum {
+                at += 1;
+                continue;
+            }
+            pieces.extend([Piece::Straight(start..at), Piece::Loop(at)]);
+            at = self.body(at).end;
+            start = at;
+        }
+        pieces.push(Piece::Straight(start..range.end));
+        pieces
+    }
+}
+
+impl GradientEvaluator {
+    pub(super) fn new(code: Arc<Code>) -> GradientEvaluator {
+        GradientEvaluator {
+            blocks: code.blocks(),
+            registers: code.registers.clone(),
+            adjoints: vec![0.0; code.registers.len()],
+            code,
+        }
+    }
+
+    /// Value of the first output at `inputs`, and its derivative by every input.
+    ///
+    /// Nothing is checked: what is not defined comes out as NaN or infinite.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many inputs and derivatives as the program has inputs, or it has no
+    /// output.
+    pub fn eval(&mut self, inputs: &[f64], derivatives: &mut [f64]) -> f64 {
+        self.eval_output(0, inputs, derivatives)
+    }
+
+    /// As [`GradientEvaluator::eval`], of any output.
+    ///
+    /// # Panics
+    ///
+    /// As [`GradientEvaluator::eval`], or if there is no such output.
+    pub fn eval_output(&mut self, output: usize, inputs: &[f64], derivatives: &mut [f64]) -> f64 {
+        let code = &*self.code;
+        assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
+        assert_eq!(derivatives.len(), code.inputs.len(), "derivatives by the program's inputs");
+        let output = code.outputs[output] as usize;
+        self.registers[..inputs.len()].copy_from_slice(inputs);
+        let mut fuel = Some(MAX_TERMS);
+        eval::run(code, 0..code.instructions.len(), &mut self.registers, &mut fuel);
+        let value = self.registers[output];
+        if fuel.is_none() {
+            // Never through loops that were refused.
+            derivatives.fill(f64::NAN);
+            return value;
+        }
+        self.adjoints.fill(0.0);
+        self.adjoints[output] = 1.0;
+        let mut sweep = Sweep {
+            code,
+            blocks: &self.blocks,
+            registers: &mut self.registers,
+            adjoints: &mut self.adjoints,
+        };
+        sweep.block(0);
+        derivatives.copy_from_slice(&self.adjoints[..inputs.len()]);
+        value
+    }
+
+    /// For every input, whether the last evaluated output depends on it through a step, so that
+    /// its derivative is not the whole effect. Comparisons are not counted.
+    #[must_use]
+    pub fn steps(&self) -> Vec<bool> {
+        let mut marks = vec![false; self.registers.len()];
+        self.mark(0, false, &mut marks);
+        marks.truncate(self.code.inputs.len());
+        marks
+    }
+
+    /// Carries marks from results to operands; in a loop that counts (`live`), every step counts.
+    fn mark(&self, block: usize, live: bool, marks: &mut [bool]) {
+        let code = &*self.code;
+        for piece in self.blocks[block].iter().rev() {
+            match piece {
+                Piece::Loop(at) => {
+                    let Instruction { a, b, c, .. } = code.instructions[*at];
+                    let live = live || self.adjoints[code.first + at] != 0.0;
+                    if live || marks[code.first + at] {
+                        marks[code.loops[c as usize].term as usize] |= marks[code.first + at];
+                        self.mark(c as usize + 1, live, marks);
+                        for limit in [a, b] {
+                            marks[limit as usize] = true;
+                        }
+                    }
+                }
+                Piece::Straight(range) => {
+                    for at in range.clone().rev() {
+                        let Instruction { op, a, b, c } = code.instructions[at];
+                        let step = matches!(op, Op::Ceil | Op::Floor)
+                            && (live || self.adjoints[code.first + at] != 0.0);
+                        if !step && !marks[code.first + at] {
+                            continue;
+                        }
+                        let first = || self.registers[a as usize];
+                        let second = || self.registers[b as usize];
+                        let operands: &[u32] = match op {
+                            Op::Select if live => &[b, c],
+                            Op::Select if first() != 0.0 => &[b],
+                            Op::Select => &[c],
+                            Op::Max if !live => {
+                                if first() >= second() {
+                                    &[a]
+                                } else {
+                                    &[b]
+                                }
+                            }
+                            Op::Min if !live => {
+                                if first() <= second() {
+                                    &[a]
+                                } else {
+                                    &[b]
+                                }
+                            }
+                            _ => &[a, b, c][..op.operands()],
+                        };
+                        for operand in operands {
+                            marks[*operand as usize] = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Sweep<'a> {
+    code: &'a Code,
+    blocks: &'a [Vec<Piece>],
+    registers: &'a mut [f64],
+    adjoints: &'a mut [f64],
+}
+
+impl Sweep<'_> {
+    fn block(&mut self, block: usize) {
+        let blocks = self.blocks;
+        for piece in blocks[block].iter().rev() {
+            match piece {
+                Piece::Straight(range) => self.straight(range.clone()),
+                Piece::Loop(at) => self.repeat(*at),
+            }
+        }
+    }
+
+    /// Runs the loop again, each round followed by its reverse.
+    fn repeat(&mut self, at: usize) {
+        let code = self.code;
+        let adjoint = self.adjoints[code.first + at];
+        if adjoint == 0.0 {
+            return;
+        }
+        let Instruction { a, b, c, .. } = code.instructions[at];
+        let body = code.body(at);
+        let (lo, hi) = (self.registers[a as usize], self.registers[b as usize]);
+        let trips = math::max(hi - lo + 1.0, 0.0) as u64;
+        let results = code.first + body.start..code.first + body.end;
+        for step in 0..trips {
+            self.registers[results.start] = lo + step as f64;
+            // The value was within the limit, so this is too.
+            eval::run(code, body.clone(), self.registers, &mut Some(u64::MAX));
+            self.adjoints[results.clone()].fill(0.0);
+            self.adjoints[code.loops[c as usize].term as usize] += adjoint;
+            self.block(c as usize + 1);
+        }
+    }
+
+    fn straight(&mut self, range: Range<usize>) {
+        let first = self.code.first + range.start;
+        for (at, instruction) in self.code.instructions[range].iter().enumerate().rev() {
+            let adjoint = self.adjoints[first + at];
+            // What has no influence stays out, even where its own derivative is infinite.
+            if adjoint == 0.0 {
+                continue;
+            }
+            let Instruction { op, a, b, c } = *instruction;
+            let (a, b, c) = (a as usize, b as usize, c as usize);
+            let value = self.registers[first + at];
+            let x = self.registers[a];
+            match op {
+                Op::Add => {
+                    self.adjoints[a] += adjoint;
+                    self.adjoints[b] += adjoint;
+                }
+                Op::Sub => {
+                    self.adjoints[a] += adjoint;
+                    self.adjoints[b] -= adjoint;
+                }
+                Op::Mul => {
+                    let y = self.registers[b];
+                    self.adjoints[a] += adjoint * y;
+                    self.adjoints[b] += adjoint * x;
+                }
+                Op::MulAdd => {
+                    let y = self.registers[b];
+                    self.adjoints[a] += adjoint * y;
+                    self.adjoints[b] += adjoint * x;
+                    self.adjoints[c] += adjoint;
+                }
+                Op::Div => {
+                    let share = adjoint / self.registers[b];
+                    self.adjoints[a] += share;
+                    self.adjoints[b] -= share * value;
+                }
+                Op::Neg => self.adjoints[a] -= adjoint,
+                Op::PowInt => {
+                    let exponent = i32::try_from(b).unwrap_or(i32::MAX);
+                    let slope = f64::from(exponent) * math::powi(x, exponent - 1);
+                    self.adjoints[a] += adjoint * slope;
+                }
+                Op::Pow => {
+                    let y = self.registers[b];
+                    let slope = if x == 0.0 { y * math::pow(x, y - 1.0) } else { y * value / x };
+                    self.adjoints[a] += adjoint * slope;
+                    // 0 ^ y is 0 for every y > 0.
+                    let growth = if value == 0.0 { 0.0 } else { value * x.ln() };
+                    self.adjoints[b] += adjoint * growth;
+                }
+                Op::Sqrt => self.adjoints[a] += adjoint / (2.0 * value),
+                Op::Exp => self.adjoints[a] += adjoint * value,
+                Op::Ln => self.adjoints[a] += adjoint / x,
+                Op::Max => {
+                    let arm = if x >= self.registers[b] { a } else { b };
+                    self.adjoints[arm] += adjoint;
+                }
+                Op::Min => {
+                    let arm = if x <= self.registers[b] { a } else { b };
+                    self.adjoints[arm] += adjoint;
+                }
+                Op::Select => self.adjoints[if x != 0.0 { b } else { c }] += adjoint,
+                // Steps, truth values, and the index of a loop.
+                Op::Ceil
+                | Op::Floor
+                | Op::Le
+                | Op::Lt
+                | Op::Eq
+                | Op::And
+                | Op::Or
+                | Op::Not
+                | Op::Index => {}
+                Op::Sum => unreachable!("a piece of its own"),
+                #[allow(
+                    unreachable_patterns,
+                    reason = "operations are added one evaluator at a time"
+                )]
+                _ => unreachable!("refused when the evaluator was made"),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for GradientEvaluator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GradientEvaluator").field("code", &self.code).finish_non_exhaustive()
+    }
+}
