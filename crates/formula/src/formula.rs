@@ -31,12 +31,12 @@ use crate::{FormulaError, Metric, steady};
 ///     workload: Synthetic(
 ///         arrivals: Burst,
 ///         input_len: Fixed(2000),
-///         output_len: Fixed(200),
+///         output_len: Fixed(100),
 ///         requests: 100,
 ///     ),
 /// )"#)?;
 /// let plan = DeploymentPlan::of(&scenario, ".".as_ref())?;
-/// let frozen = Frozen::assumed(2000.0, 0.0, 200.0, Load::Unlimited)?;
+/// let frozen = Frozen::assumed(2000.0, 0.0, 100.0, Load::Unlimited)?;
 /// let formula = Formula::of(&plan, Metric::OutputThroughput, &frozen)?;
 ///
 /// // Prefill is the bottleneck, so a second prefill worker doubles the throughput.
