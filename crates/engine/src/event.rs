@@ -57,3 +57,31 @@ pub(crate) fn next_event(
     }
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_equal_times_the_class_decides() {
+        let at = |seconds: f64| SimTime::new(seconds).ok();
+        let class = |step, delivery, arrival| {
+            next_event(step, delivery, arrival).map(|(at, class)| (at.seconds(), class))
+        };
+        assert_eq!(class(at(1.0), at(1.0), at(1.0)), Some((1.0, Class::StepDone)));
+        assert_eq!(class(None, at(1.0), at(1.0)), Some((1.0, Class::Delivery)));
+        assert_eq!(class(at(1.0), at(0.5), at(0.25)), Some((0.25, Class::Arrival)));
+        assert_eq!(class(at(1.0), at(0.5), None), Some((0.5, Class::Delivery)));
+        assert_eq!(class(None, None, None), None);
+    }
+
+    #[test]
+    fn of_two_steps_at_once_the_lower_worker_is_first() {
+        let mut steps = StepQueue::default();
+        for worker in [3, 1, 2] {
+            steps.push(SimTime::ZERO, WorkerId(worker));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| steps.pop()).collect();
+        assert_eq!(order, [WorkerId(1), WorkerId(2), WorkerId(3)]);
+    }
+}
