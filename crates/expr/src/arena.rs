@@ -1,10 +1,11 @@
 //! The arena: every node once, with its facts; symbols, indices, names and errors beside them.
 
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
-use sglsim_units::HashMap;
+use sglsim_units::{HashMap, HashSet};
 
 use crate::build::Known;
 use crate::dimension::Dimension;
@@ -38,6 +39,10 @@ pub(crate) struct Arena {
     pub(crate) symbols: Vec<Symbol>,
     symbol_ids: HashMap<String, u32>,
     pub(crate) indices: Vec<String>,
+    /// Which indices are real numbers: the unknowns of fixed points.
+    unknowns: HashSet<u32>,
+    pub(crate) tables: Vec<Arc<[f64]>>,
+    table_ids: HashMap<Box<[u64]>, u32>,
     pub(crate) errors: Vec<ExprError>,
     labels: HashMap<Id, Label>,
     free_sets: Vec<Box<[u32]>>,
@@ -105,7 +110,7 @@ impl Arena {
         self.facts.push(facts);
         let known = match shape {
             Node::Symbol(at) => Known::Exact(self.dimension_of(*at)),
-            Node::Index(_) => Known::Exact(Dimension::PURE),
+            Node::Index(at) if !self.unknowns.contains(at) => Known::Exact(Dimension::PURE),
             Node::Number(_) => Known::Any,
             _ => Known::Unset,
         };
@@ -159,6 +164,31 @@ impl Arena {
         let at = u32::try_from(self.indices.len()).expect("fewer than 2^32 indices");
         self.indices.push(name.to_owned());
         at
+    }
+
+    pub(crate) fn new_unknown(&mut self, name: &str) -> Id {
+        let at = self.register_index(name);
+        self.unknowns.insert(at);
+        self.intern(&Node::Index(at))
+    }
+
+    /// Whether an index is the unknown of a fixed point.
+    pub(crate) fn is_unknown(&self, index: u32) -> bool {
+        self.unknowns.contains(&index)
+    }
+
+    pub(crate) fn mark_unknown(&mut self, index: u32) {
+        self.unknowns.insert(index);
+    }
+
+    /// The position of a table with these entries.
+    pub(crate) fn register_table(&mut self, values: &[f64]) -> u32 {
+        let bits: Box<[u64]> = values.iter().map(|value| value.to_bits()).collect();
+        let next = u32::try_from(self.tables.len()).expect("fewer than 2^32 tables");
+        *self.table_ids.entry(bits).or_insert_with(|| {
+            self.tables.push(values.into());
+            next
+        })
     }
 
     /// The expression that stands for an error.
@@ -287,7 +317,7 @@ impl Arena {
         all.sort_unstable();
         all.dedup();
         match shape {
-            Node::Sum { index, lo, hi, .. } => {
+            Node::Sum { index, lo, hi, .. } | Node::FixedPoint { index, lo, hi, .. } => {
                 let in_limits = self.depends(*lo, *index) || self.depends(*hi, *index);
                 all.retain(|i| i != index || in_limits);
                 self.intern_free(all.into())
@@ -318,7 +348,7 @@ impl Arena {
                     sort => Facts { lo, hi, integer: sort == Sort::Int, ..Facts::any() }.settled(),
                 }
             }
-            Node::Index(_) => Facts { integer: true, ..Facts::any() },
+            Node::Index(at) => Facts { integer: !self.is_unknown(*at), ..Facts::any() },
             Node::Invalid(_) => Facts { finite: false, ..Facts::any() },
             Node::Add { constant, terms } => {
                 let start = Facts::constant(constant.to_f64(), constant.is_integer());
@@ -398,6 +428,33 @@ impl Arena {
                 let guards = arms.iter().all(|(guard, _)| of(guard).finite);
                 let union = arms.iter().fold(*of(otherwise), |hull, (_, v)| hull.hull(of(v)));
                 Facts { finite: union.finite && guards, ..union }
+            }
+            Node::MinOf(choices) => self.choice_facts(choices),
+            Node::Assume { value, lo, hi, integer } => {
+                let value = of(value);
+                let lo = lo.map_or(value.lo, |lo| math::max(lo.to_f64(), value.lo));
+                let hi = hi.map_or(value.hi, |hi| math::min(hi.to_f64(), value.hi));
+                // An assumption that cannot hold is left to evaluation.
+                let (lo, hi) = if lo <= hi { (lo, hi) } else { (value.lo, value.hi) };
+                Facts { lo, hi, integer: value.integer || *integer, ..*value }
+            }
+            Node::Table { table, index } => {
+                let (values, index) = (&self.tables[*table as usize], of(index));
+                let last = values.len() as f64 - 1.0;
+                let inside = 0.0 <= index.lo && index.hi <= last;
+                let first = index.lo.clamp(0.0, last.max(0.0)) as usize;
+                let end = (index.hi.clamp(0.0, last.max(0.0)) as usize + 1).min(values.len());
+                let covered = &values[first.min(end)..end];
+                Facts {
+                    lo: covered.iter().copied().fold(f64::INFINITY, math::min),
+                    hi: covered.iter().copied().fold(f64::NEG_INFINITY, math::max),
+                    integer: covered.iter().all(|value| value.fract() == 0.0),
+                    finite: inside && index.finite,
+                    ..Facts::any()
+                }
+            }
+            Node::FixedPoint { lo, hi, .. } => {
+                Facts { lo: of(lo).lo, hi: of(hi).hi, finite: false, ..Facts::any() }
             }
             Node::Sum { lo, hi, body, .. } => {
                 let (lo, hi, body) = (of(lo), of(hi), of(body));

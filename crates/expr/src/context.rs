@@ -51,6 +51,13 @@ impl Context {
         self.expr(id)
     }
 
+    /// A new unknown for [`fixed_point`](crate::fixed_point), a real number.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> Expr {
+        let id = self.lock().new_unknown(name);
+        self.expr(id)
+    }
+
     /// A constant. Integers are exact; NaN and infinity make an invalid expression.
     #[must_use]
     pub fn constant(&self, value: impl Into<Number>) -> Expr {
@@ -135,6 +142,14 @@ impl Arena {
                     let index = self.import_index(source, index, &mut indices);
                     self.sum_over(index, done[&lo], done[&hi], done[&body])
                 }
+                Node::FixedPoint { index, lo, hi, body } => {
+                    let index = self.import_index(source, index, &mut indices);
+                    self.fixed_point_of(index, done[&lo], done[&hi], done[&body])
+                }
+                Node::Table { table, index } => {
+                    let table = self.register_table(&source.tables[table as usize]);
+                    self.table(table, done[&index])
+                }
                 shape => self.build(shape.map(|child| done[&child], |number| *number)),
             };
             if let Some(label) = source.label(id) {
@@ -147,13 +162,17 @@ impl Arena {
     }
 
     fn import_index(&mut self, source: &Arena, at: u32, seen: &mut HashMap<u32, Id>) -> Id {
-        *seen.entry(at).or_insert_with(|| self.new_index(&source.indices[at as usize]))
+        let name = &source.indices[at as usize];
+        *seen.entry(at).or_insert_with(|| match source.is_unknown(at) {
+            true => self.new_unknown(name),
+            false => self.new_index(name),
+        })
     }
 
     /// [`Arena::sum`] with the index as an expression.
     pub(crate) fn sum_over(&mut self, index: Id, lo: Id, hi: Id, body: Id) -> Id {
         match *self.node(index) {
-            Node::Index(at) => self.sum(at, lo, hi, body),
+            Node::Index(at) if !self.is_unknown(at) => self.sum(at, lo, hi, body),
             Node::Invalid(_) => index,
             _ => {
                 let operand = self.text(index, 80);

@@ -107,8 +107,34 @@ pub enum ExprError {
         /// What was given.
         operand: String,
     },
-    /// A sum's body already contains a sum over the same index.
-    #[error("index `{index}` is already bound inside the sum; make another with `Context::index`")]
+    /// The first operand of a fixed point is not an unknown.
+    #[error("`{operand}` is not an unknown; make one with `Context::unknown`")]
+    NotAnUnknown {
+        /// What was given.
+        operand: String,
+    },
+    /// The index of a table is not proven to be an integer.
+    #[error("table index `{index}` is not an integer; wrap it in `floor` or `ceil`")]
+    TableIndex {
+        /// The index as text.
+        index: String,
+    },
+    /// A table of points cannot be looked up.
+    #[error("lookup table has {problem}")]
+    InvalidTable {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A range has no values.
+    #[error("range from {lo} to {hi} is empty")]
+    EmptyRange {
+        /// Its least value.
+        lo: f64,
+        /// Its greatest value.
+        hi: f64,
+    },
+    /// A sum's body already contains a sum over the same index, or a fixed point of it.
+    #[error("index `{index}` is already bound inside; make another with `Context::index`")]
     IndexReused {
         /// The index.
         index: String,
@@ -170,6 +196,34 @@ pub enum ExprError {
         operands: Vec<f64>,
         /// Its result.
         value: f64,
+    },
+    /// No kernel of a choice can be used at this point.
+    #[error("no feasible choice among `{}`", choices.join("`, `"))]
+    Infeasible {
+        /// Names of the choices.
+        choices: Vec<String>,
+    },
+    /// An assumption does not hold at this point.
+    #[error("`{operand}` is {value}, assumed was {allowed}")]
+    Assumption {
+        /// What was assumed about, as text.
+        operand: String,
+        /// Its value.
+        value: f64,
+        /// What it was assumed to be, in words.
+        allowed: String,
+    },
+    /// A fixed point is not between its bounds.
+    #[error(
+        "no fixed point of `{unknown}` in [{lo}, {hi}]: {unknown} − f({unknown}) does not rise through zero"
+    )]
+    NotBracketed {
+        /// The unknown.
+        unknown: String,
+        /// The lower bound at this point.
+        lo: f64,
+        /// The upper bound at this point.
+        hi: f64,
     },
     /// A sum would run over more terms than are allowed in one evaluation.
     #[error("sums run over more than {limit} terms in one evaluation")]

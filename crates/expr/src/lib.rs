@@ -99,6 +99,7 @@ mod number;
 mod ops;
 mod sensitivity;
 mod simplify;
+mod special;
 mod symbol;
 mod tape;
 mod values;
@@ -115,6 +116,7 @@ pub use ops::{
 };
 pub use sensitivity::Sensitivity;
 pub use simplify::{Limits, Simplified, Stop};
+pub use special::{abs, fixed_point, lookup, min_of_feasible, modulo, table};
 pub use symbol::{Sort, Symbol};
 pub use tape::{
     BatchEvaluator, Evaluator, GradientEvaluator, Interval, IntervalEvaluator, Program,

@@ -18,6 +18,50 @@ pub(crate) fn pow(base: f64, exponent: f64) -> f64 {
     base.powf(exponent)
 }
 
+/// Where a rising function crosses zero in `lo ..= hi`, to the last bits; NaN if it does not.
+///
+/// False position with halved weights (Illinois; Dowell and Jarratt 1971), every third step a
+/// bisection, so that neither steps nor kinks of the function slow it down.
+pub(crate) fn crossing(lo: f64, hi: f64, mut function: impl FnMut(f64) -> f64) -> f64 {
+    const STEPS: u32 = 300;
+    let (mut a, mut b) = (lo, hi);
+    let (mut below, mut above) = (function(a), function(b));
+    if !(a <= b && below <= 0.0 && above >= 0.0) {
+        return f64::NAN;
+    }
+    // Nearest to zero so far, and the weights that both ends have in the secant.
+    let mut best = if -below <= above { (a, -below) } else { (b, above) };
+    let mut last = 0.0;
+    for step in 0..STEPS {
+        if best.1 == 0.0 || b - a <= 1e-15 * max(a.abs(), b.abs()) {
+            break;
+        }
+        let middle = a + (b - a) / 2.0;
+        let secant = a - below * ((b - a) / (above - below));
+        let x = if step % 3 != 2 && a < secant && secant < b { secant } else { middle };
+        if !(a < x && x < b) {
+            break;
+        }
+        let value = function(x);
+        if value.is_nan() {
+            return f64::NAN;
+        }
+        if value.abs() < best.1 {
+            best = (x, value.abs());
+        }
+        let side = value.signum();
+        if value < 0.0 {
+            (a, below) = (x, value);
+            above = if side == last { above / 2.0 } else { above };
+        } else {
+            (b, above) = (x, value);
+            below = if side == last { below / 2.0 } else { below };
+        }
+        last = side;
+    }
+    best.0
+}
+
 /// The greater of two; the second if either is NaN.
 #[inline]
 pub(crate) fn max(a: f64, b: f64) -> f64 {

@@ -13,6 +13,15 @@ impl Id {
     }
 }
 
+/// One of several ways to get a value, and when it can be taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Choice {
+    pub(crate) name: Box<str>,
+    pub(crate) value: Id,
+    pub(crate) guard: Id,
+}
+
 /// One operation. `N` is how constants are held: interned in the arena, by value outside of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,8 +63,29 @@ pub(crate) enum Node<N> {
         arms: Box<[(Id, Id)]>,
         otherwise: Id,
     },
+    /// The least value of the choices whose guard holds; infeasible if none does.
+    MinOf(Box<[Choice]>),
+    /// `value`, asserted to be in a range and, if so said, an integer.
+    Assume {
+        value: Id,
+        lo: Option<N>,
+        hi: Option<N>,
+        integer: bool,
+    },
+    /// Entry `index`, from 0, of a table, by position of the table; undefined outside of it.
+    Table {
+        table: u32,
+        index: Id,
+    },
     /// `Σ body` over `index = lo ..= hi`; 0 when `hi < lo`.
     Sum {
+        index: u32,
+        lo: Id,
+        hi: Id,
+        body: Id,
+    },
+    /// The `index` in `lo ..= hi` that equals `body`, where `index − body` rises through zero.
+    FixedPoint {
         index: u32,
         lo: Id,
         hi: Id,
@@ -90,7 +120,14 @@ impl<N> Node<N> {
                 }
                 visit(*otherwise);
             }
-            Node::Sum { lo, hi, body, .. } => {
+            Node::MinOf(choices) => {
+                for choice in choices {
+                    visit(choice.guard);
+                    visit(choice.value);
+                }
+            }
+            Node::Assume { value: a, .. } | Node::Table { index: a, .. } => visit(*a),
+            Node::Sum { lo, hi, body, .. } | Node::FixedPoint { lo, hi, body, .. } => {
                 visit(*lo);
                 visit(*hi);
                 visit(*body);
@@ -135,8 +172,27 @@ impl<N> Node<N> {
                 arms: arms.iter().map(|(g, v)| (child(*g), child(*v))).collect(),
                 otherwise: child(*otherwise),
             },
+            Node::MinOf(choices) => {
+                let choices = choices.iter().map(|choice| Choice {
+                    name: choice.name.clone(),
+                    value: child(choice.value),
+                    guard: child(choice.guard),
+                });
+                Node::MinOf(choices.collect())
+            }
+            Node::Assume { value, lo, hi, integer } => Node::Assume {
+                value: child(*value),
+                lo: lo.as_ref().map(&mut number),
+                hi: hi.as_ref().map(&mut number),
+                integer: *integer,
+            },
+            Node::Table { table, index } => Node::Table { table: *table, index: child(*index) },
             Node::Sum { index, lo, hi, body } => {
                 Node::Sum { index: *index, lo: child(*lo), hi: child(*hi), body: child(*body) }
+            }
+            Node::FixedPoint { index, lo, hi, body } => {
+                let (lo, hi, body) = (child(*lo), child(*hi), child(*body));
+                Node::FixedPoint { index: *index, lo, hi, body }
             }
         }
     }

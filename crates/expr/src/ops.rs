@@ -51,7 +51,7 @@ impl From<&Operand> for Operand {
 
 /// Applies an operation in the context of the first expression among the operands, or in a new one
 /// if all are numbers.
-fn apply(operands: &[Operand], operation: impl FnOnce(&mut Arena, &[Id]) -> Id) -> Expr {
+pub(crate) fn apply(operands: &[Operand], operation: impl FnOnce(&mut Arena, &[Id]) -> Id) -> Expr {
     let cx = operands
         .iter()
         .find_map(|operand| match operand {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sglsim_expr::{Expr, min, min_of, piecewise};
+use sglsim_expr::{Expr, min, min_of_feasible};
 
 use crate::Hardware;
 
@@ -87,13 +87,13 @@ impl<Call: fmt::Debug> OperatorLaw<Call> for Fastest<Call> {
     }
 
     fn time(&self, call: &Call, on: &Hardware) -> Expr {
-        let fallback = self.fallback.time(call, on);
-        // A kernel that cannot be used counts as the one that can: no infinity is needed.
-        let usable = self.others.iter().map(|kernel| match kernel.feasible(call, on) {
-            Some(guard) => piecewise([(guard, kernel.time(call, on))], &fallback),
-            None => kernel.time(call, on),
+        let always = on.hbm_bandwidth.context().truth(true);
+        let others = self.others.iter().map(|kernel| {
+            let feasible = kernel.feasible(call, on).unwrap_or_else(|| always.clone());
+            (kernel.name(), kernel.time(call, on), feasible)
         });
-        min_of(usable.chain([fallback.clone()]))
+        let fallback = (self.fallback.name(), self.fallback.time(call, on), always.clone());
+        min_of_feasible([fallback].into_iter().chain(others))
     }
 }
 

@@ -5,7 +5,10 @@
 //! at a point of the domain where the expression is defined.
 
 mod add;
+mod assume;
+mod choice;
 mod dimension;
+mod fixed_point;
 mod lattice;
 mod logic;
 mod mul;
@@ -51,7 +54,11 @@ impl Arena {
             Node::Or(list) => self.connect(Connective::Or, &list),
             Node::Not(a) => self.not(a),
             Node::Piecewise { arms, otherwise } => self.piecewise(&arms, otherwise),
+            Node::MinOf(choices) => self.min_of(&choices),
+            Node::Assume { value, lo, hi, integer } => self.assume(value, lo, hi, integer),
+            Node::Table { table, index } => self.table(table, index),
             Node::Sum { index, lo, hi, body } => self.sum(index, lo, hi, body),
+            Node::FixedPoint { index, lo, hi, body } => self.fixed_point(index, lo, hi, body),
             atom @ (Node::Bool(_) | Node::Symbol(_) | Node::Index(_) | Node::Invalid(_)) => {
                 self.intern(&atom)
             }

@@ -17,11 +17,8 @@ impl Arena {
             let limit = self.text(limit, 80);
             return self.invalid(ExprError::SumLimit { limit });
         }
-        let inside = self.reachable(&[body]);
-        let reused = |id: &Id| matches!(self.node(*id), Node::Sum { index: i, .. } if *i == index);
-        if inside.iter().any(reused) {
-            let index = self.indices[index as usize].clone();
-            return self.invalid(ExprError::IndexReused { index });
+        if let Some(error) = self.binds_again(index, body) {
+            return self.invalid(error);
         }
         if !(self.facts(lo).finite && self.facts(hi).finite) {
             return self.intern(&Node::Sum { index, lo, hi, body });

@@ -23,6 +23,11 @@ struct Graph {
     version: u64,
     symbols: Vec<Symbol>,
     indices: Vec<String>,
+    /// Positions of the indices that are unknowns of fixed points.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unknowns: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tables: Vec<Vec<f64>>,
     nodes: Vec<Node<Number>>,
     names: Vec<Name>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +101,8 @@ impl Arena {
             version: VERSION,
             symbols: Vec::new(),
             indices: Vec::new(),
+            unknowns: Vec::new(),
+            tables: Vec::new(),
             nodes: Vec::new(),
             names: Vec::new(),
             root: None,
@@ -103,6 +110,7 @@ impl Arena {
         };
         let mut position: HashMap<Id, Id> = HashMap::default();
         let mut indices: HashMap<u32, u32> = HashMap::default();
+        let mut tables: HashMap<u32, u32> = HashMap::default();
         let mut symbols: Vec<u32> = Vec::new();
         for id in &order {
             if let Node::Symbol(at) = self.node(*id) {
@@ -115,7 +123,11 @@ impl Arena {
             let mut index = |at: u32| {
                 *indices.entry(at).or_insert_with(|| {
                     graph.indices.push(self.indices[at as usize].clone());
-                    to_u32(graph.indices.len() - 1)
+                    let new = to_u32(graph.indices.len() - 1);
+                    if self.is_unknown(at) {
+                        graph.unknowns.push(new);
+                    }
+                    new
                 })
             };
             let mut node = self.shape(id).map(|child| position[&child], |number| *number);
@@ -123,7 +135,15 @@ impl Arena {
                 Node::Symbol(at) => {
                     *at = to_u32(symbols.binary_search(at).expect("collected above"));
                 }
-                Node::Index(at) | Node::Sum { index: at, .. } => *at = index(*at),
+                Node::Index(at)
+                | Node::Sum { index: at, .. }
+                | Node::FixedPoint { index: at, .. } => *at = index(*at),
+                Node::Table { table, .. } => {
+                    *table = *tables.entry(*table).or_insert_with_key(|table| {
+                        graph.tables.push(self.tables[*table as usize].to_vec());
+                        to_u32(graph.tables.len() - 1)
+                    });
+                }
                 _ => {}
             }
             let here = Id(to_u32(graph.nodes.len()));
@@ -184,6 +204,10 @@ fn rebuild(cx: &Context, graph: &Graph) -> Result<Vec<Id>, ExprError> {
         symbols.push(arena.register(symbol.clone())?);
     }
     let indices: Vec<u32> = graph.indices.iter().map(|name| arena.register_index(name)).collect();
+    for unknown in &graph.unknowns {
+        arena.mark_unknown(at(&indices, *unknown, "unknowns")?);
+    }
+    let tables: Vec<u32> = graph.tables.iter().map(|values| arena.register_table(values)).collect();
     let names: HashMap<Id, &Name> = graph.names.iter().map(|name| (name.node, name)).collect();
     // All as they are first: normalising adds nodes on its way, and the order of ids is the order of
     // evaluation, which a document keeps to the last bit.
@@ -194,7 +218,16 @@ fn rebuild(cx: &Context, graph: &Graph) -> Result<Vec<Id>, ExprError> {
         let mut node = node.map(|child| raw[child.index()], |number| *number);
         match &mut node {
             Node::Symbol(s) => *s = at(&symbols, *s, &path)?,
-            Node::Index(i) | Node::Sum { index: i, .. } => *i = at(&indices, *i, &path)?,
+            Node::FixedPoint { index, .. } if !graph.unknowns.contains(index) => {
+                return Err(wrong(&path, "its index is not an unknown"));
+            }
+            Node::Sum { index, .. } if graph.unknowns.contains(index) => {
+                return Err(wrong(&path, "its index is an unknown"));
+            }
+            Node::Index(i) | Node::Sum { index: i, .. } | Node::FixedPoint { index: i, .. } => {
+                *i = at(&indices, *i, &path)?;
+            }
+            Node::Table { table, .. } => *table = at(&tables, *table, &path)?,
             _ => {}
         }
         let new = arena.intern(&node);

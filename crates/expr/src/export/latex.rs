@@ -116,6 +116,32 @@ impl Writer<'_> {
                 let last = self.at(*otherwise, Level::Logic);
                 (format!("{text}{last} & \\text{{otherwise}} \\end{{cases}}"), Level::Atom)
             }
+            Node::MinOf(choices) => {
+                let mut text = String::from(r"\min \begin{cases} ");
+                for (position, choice) in choices.iter().enumerate() {
+                    text.push_str(if position == 0 { "" } else { r" \\ " });
+                    let value = self.at(choice.value, Level::Logic);
+                    write!(text, "{value} & \\text{{{}}}", words(&choice.name))
+                        .expect("writing to a string");
+                    if !self.arena.always(choice.guard) {
+                        let guard = self.at(choice.guard, Level::Logic);
+                        write!(text, "\\text{{ if }} {guard}").expect("writing to a string");
+                    }
+                }
+                (format!("{text} \\end{{cases}}"), Level::Atom)
+            }
+            Node::Assume { value, .. } => self.parts[value].clone(),
+            Node::Table { table, index } => {
+                let index = self.at(*index, Level::Logic);
+                (format!("{{T_{{{table}}}}}_{{{index}}}"), Level::Atom)
+            }
+            Node::FixedPoint { index, lo, hi, body } => {
+                let index = name(&self.arena.indices[*index as usize]);
+                let (lo, hi) = (self.at(*lo, Level::Sum), self.at(*hi, Level::Sum));
+                let body = self.at(*body, Level::Sum);
+                let range = format!("{index} \\in \\left[{lo}, {hi}\\right]");
+                (format!("\\left\\{{{range} : {index} = {body}\\right\\}}"), Level::Atom)
+            }
             Node::Sum { index, lo, hi, body } => {
                 let index = name(&self.arena.indices[*index as usize]);
                 let (lo, hi) = (self.at(*lo, Level::Sum), self.at(*hi, Level::Sum));
@@ -189,6 +215,18 @@ impl Writer<'_> {
     fn joined(&self, list: &[Id], separator: &str, level: Level) -> String {
         list.iter().map(|id| self.at(*id, level)).collect::<Vec<_>>().join(separator)
     }
+}
+
+/// Text for `\text`.
+fn words(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if "&%$#_{}".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(if "\\^~".contains(c) { ' ' } else { c });
+    }
+    escaped
 }
 
 /// A name: one letter in italics, a word upright.

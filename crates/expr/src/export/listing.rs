@@ -23,6 +23,13 @@ impl Uses {
         for id in arena.reachable(roots) {
             let node = arena.node(id);
             node.for_each_child(|child| *uses.count.entry(child).or_default() += 1);
+            if let Node::MinOf(choices) = node {
+                // The fallback of the others and every guard are written twice.
+                for choice in choices {
+                    *uses.count.entry(choice.value).or_default() += 1;
+                    *uses.count.entry(choice.guard).or_default() += 1;
+                }
+            }
             if let Node::Le(a, b) | Node::Lt(a, b) | Node::Eq(a, b) = node {
                 uses.compared.extend([*a, *b]);
             }

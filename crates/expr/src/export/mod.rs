@@ -8,3 +8,4 @@ mod sympy;
 mod text;
 
 pub(crate) use json::{read_expression, read_module};
+pub(crate) use listing::is_atom;

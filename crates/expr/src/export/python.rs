@@ -29,6 +29,49 @@ _sqrt, _exp, _ln = _total(math.sqrt), _total(math.exp), _total(math.log)
 _ceil, _floor = _total(math.ceil), _total(math.floor)
 "#;
 
+/// What the loops use of these.
+pub(super) const SPECIAL: [(&str, &str); 3] =
+    [("_table(", TABLE), ("_least(", LEAST), ("_fixed_point(", FIXED_POINT)];
+
+const TABLE: &str = r"
+_table = _total(lambda table, i: table[int(i)] if 0 <= i < len(table) else math.nan)
+";
+
+const LEAST: &str = r"
+
+def _least(*choices):
+    return min((value for value, feasible in choices if feasible), default=math.nan)
+";
+
+const FIXED_POINT: &str = r"
+
+def _fixed_point(f, lo, hi):
+    g = lambda x: x - f(x)
+    a, b, below, above, last = lo, hi, g(lo), g(hi), 0
+    if not (a <= b and below <= 0 <= above):
+        return math.nan
+    best, size = (a, -below) if -below <= above else (b, above)
+    for step in range(300):
+        if size == 0 or b - a <= 1e-15 * max(abs(a), abs(b)):
+            break
+        middle, secant = a + (b - a) / 2, a - below * ((b - a) / (above - below))
+        x = secant if step % 3 != 2 and a < secant < b else middle
+        if not a < x < b:
+            break
+        value = g(x)
+        if math.isnan(value):
+            return math.nan
+        if abs(value) < size:
+            best, size = x, abs(value)
+        side = -1 if value < 0 else 1
+        if side < 0:
+            a, below, above = x, value, above / 2 if side == last else above
+        else:
+            b, above, below = x, value, below / 2 if side == last else below
+        last = side
+    return best
+";
+
 /// A sum as a Python function.
 pub(super) struct LoopFunction {
     /// Its definition.
@@ -46,7 +89,8 @@ struct Writer<'a> {
 }
 
 impl Arena {
-    /// The function `name` that computes the sum `id`, which has no free index.
+    /// The function `name` that computes `id`, a sum, a fixed point or an entry of a table without a
+    /// free index.
     pub(super) fn loop_function(&self, id: Id, name: &str) -> LoopFunction {
         let mut writer = Writer {
             arena: self,
@@ -55,7 +99,7 @@ impl Arena {
             arguments: Vec::new(),
             locals: 0,
         };
-        let result = writer.sum(id, 1, &mut Vec::new());
+        let result = writer.bound(id, 1, &mut Vec::new());
         let parameters: Vec<String> =
             (0..writer.arguments.len()).map(|at| format!("a{at}")).collect();
         let source = format!(
@@ -68,16 +112,45 @@ impl Arena {
 }
 
 impl Writer<'_> {
-    /// Writes a loop and returns the name of its total.
-    fn sum(&mut self, id: Id, depth: usize, active: &mut Vec<u32>) -> String {
-        let Node::Sum { index, lo, hi, body } = *self.arena.node(id) else {
-            unreachable!("called for sums only")
-        };
-        let (lo, hi) = (self.operand(lo), self.operand(hi));
-        let total = self.local("s");
-        let running = self.local("i");
-        self.line(depth, &format!("{total} = 0"));
-        self.line(depth, &format!("for {running} in range(int({lo}), int({hi}) + 1):"));
+    /// Writes what binds an index and returns the name of its value.
+    fn bound(&mut self, id: Id, depth: usize, active: &mut Vec<u32>) -> String {
+        match *self.arena.node(id) {
+            Node::Sum { index, lo, hi, body } => {
+                let (lo, hi) = (self.operand(lo), self.operand(hi));
+                let (total, running) = (self.local("s"), self.local("i"));
+                self.line(depth, &format!("{total} = 0"));
+                self.line(depth, &format!("for {running} in range(int({lo}), int({hi}) + 1):"));
+                let term = self.inside((index, &running), body, depth, active);
+                self.line(depth + 1, &format!("{total} += {term}"));
+                total
+            }
+            Node::FixedPoint { index, lo, hi, body } => {
+                let (lo, hi) = (self.operand(lo), self.operand(hi));
+                let (root, unknown) = (self.local("r"), self.local("x"));
+                let function = self.local("f");
+                self.line(depth, &format!("def {function}({unknown}):"));
+                let value = self.inside((index, &unknown), body, depth, active);
+                self.line(depth + 1, &format!("return {value}"));
+                self.line(depth, &format!("{root} = _fixed_point({function}, {lo}, {hi})"));
+                root
+            }
+            _ => {
+                let text = self.text(&self.arena.shape(id));
+                let name = self.local("t");
+                self.line(depth, &format!("{name} = {text}"));
+                name
+            }
+        }
+    }
+
+    /// Writes everything in a body that depends on its index, and returns the body's value.
+    fn inside(
+        &mut self,
+        (index, running): (u32, &str),
+        body: Id,
+        depth: usize,
+        active: &mut Vec<u32>,
+    ) -> String {
         active.push(index);
         let arena = self.arena;
         let inside: Vec<Id> = arena
@@ -87,8 +160,8 @@ impl Writer<'_> {
             .collect();
         for node in &inside {
             let name = match arena.node(*node) {
-                Node::Index(_) => running.clone(),
-                Node::Sum { .. } => self.sum(*node, depth + 1, active),
+                Node::Index(_) => running.to_owned(),
+                Node::Sum { .. } | Node::FixedPoint { .. } => self.bound(*node, depth + 1, active),
                 _ => {
                     let name = self.local("t");
                     let text = self.text(&arena.shape(*node));
@@ -99,12 +172,11 @@ impl Writer<'_> {
             self.names.insert(*node, name);
         }
         let term = self.operand(body);
-        self.line(depth + 1, &format!("{total} += {term}"));
         for node in inside {
             self.names.remove(&node);
         }
         active.pop();
-        total
+        term
     }
 
     fn line(&mut self, depth: usize, text: &str) {
@@ -171,12 +243,24 @@ impl Writer<'_> {
                 }
                 text + &self.operand(*otherwise)
             }
+            Node::MinOf(choices) => {
+                let arms: Vec<String> = choices
+                    .iter()
+                    .map(|c| format!("({}, {})", self.operand(c.value), self.operand(c.guard)))
+                    .collect();
+                format!("_least({})", arms.join(", "))
+            }
+            Node::Assume { value, .. } => self.operand(*value),
+            Node::Table { table, index } => {
+                format!("_table(_table_{table}, {})", self.operand(*index))
+            }
             Node::Number(_)
             | Node::Bool(_)
             | Node::Symbol(_)
             | Node::Index(_)
             | Node::Invalid(_)
-            | Node::Sum { .. } => unreachable!("operands, loops and refused nodes"),
+            | Node::Sum { .. }
+            | Node::FixedPoint { .. } => unreachable!("operands, loops and refused nodes"),
         }
     }
 

@@ -4,16 +4,17 @@
 //! evaluation while building, `Piecewise` in a condition or in a `Sum`, `oo`, a `Piecewise` without
 //! a fallback, a chained or structural comparison, a reciprocal under `ceiling`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use sglsim_units::HashMap;
 
 use crate::arena::Arena;
 use crate::export::listing::{Names, Uses, is_atom};
-use crate::export::python::HELPERS;
+use crate::export::python::{HELPERS, SPECIAL};
 use crate::facts::{Facts, FreeSet};
 use crate::module::Roots;
-use crate::node::{Id, Node};
+use crate::node::{Choice, Id, Node};
 use crate::number::Number;
 use crate::{Module, Sort, Symbol};
 
@@ -91,7 +92,10 @@ struct Writer<'a> {
     functions: String,
     /// Definitions of symbols and named parts.
     body: String,
-    loops: usize,
+    /// Names of the loop functions.
+    loops: Vec<String>,
+    /// Tables that loop functions read.
+    tables: BTreeMap<u32, String>,
     unnamed: usize,
     units: Vec<(String, String)>,
     docs: Vec<(String, String)>,
@@ -107,7 +111,8 @@ impl Arena {
             parts: HashMap::default(),
             functions: String::new(),
             body: String::new(),
-            loops: 0,
+            loops: Vec::new(),
+            tables: BTreeMap::new(),
             unnamed: 0,
             units: Vec::new(),
             docs: Vec::new(),
@@ -144,9 +149,15 @@ impl Arena {
                 .map(|(name, text)| (name.clone(), quoted(text)))
                 .collect::<Vec<_>>()
         };
-        let helpers = if writer.loops == 0 { "" } else { HELPERS };
+        let mut helpers = String::new();
+        if !writer.loops.is_empty() {
+            helpers.push_str(HELPERS);
+        }
+        let used = |(name, _): &&(&str, &str)| writer.functions.contains(name);
+        helpers.extend(SPECIAL.iter().filter(used).map(|(_, source)| *source));
+        helpers.extend(writer.tables.into_values());
         let loops: Vec<(String, String)> =
-            (1..=writer.loops).map(|at| (format!("sum_{at}"), format!("_sum_{at}"))).collect();
+            writer.loops.iter().map(|name| (name.clone(), format!("_{name}"))).collect();
         let doc = match module.doc.as_str() {
             "" => module.name.clone(),
             doc => format!("{}: {doc}", module.name),
@@ -264,22 +275,72 @@ impl Writer<'_> {
                 parts.push(format!("({}, True)", self.parts[otherwise]));
                 call("Piecewise", &parts)
             }
-            Node::Sum { .. } => {
-                self.loops += 1;
-                let name = format!("_sum_{}", self.loops);
-                let function = self.arena.loop_function(id, &name);
-                write!(
-                    self.functions,
-                    "\n\n{}\n\nsum_{} = implemented_function(\"sum_{}\", {name})\n",
-                    function.source, self.loops, self.loops
-                )
-                .expect("writing to a string");
-                call(&name[1..], &self.texts(&function.arguments))
-            }
+            Node::MinOf(choices) => self.least(choices),
+            Node::Assume { value, .. } => self.parts[value].clone(),
+            Node::Sum { .. } => self.function(id, "sum"),
+            Node::FixedPoint { .. } => self.function(id, "fixed_point"),
+            Node::Table { .. } => self.function(id, "table"),
             Node::Symbol(_) | Node::Index(_) | Node::Invalid(_) => {
                 unreachable!("declared, inside a loop, or refused")
             }
         }
+    }
+
+    /// What SymPy has no operation for: a Python function.
+    fn function(&mut self, id: Id, kind: &str) -> String {
+        let name = format!("{kind}_{}", self.loops.len() + 1);
+        for node in self.arena.reachable(&[id]) {
+            if let Node::Table { table, .. } = *self.arena.node(node) {
+                let values = &self.arena.tables[table as usize];
+                let list: Vec<String> = values.iter().map(|v| python_number(*v)).collect();
+                self.tables
+                    .entry(table)
+                    .or_insert_with(|| format!("\n\n_table_{table} = [{}]\n", list.join(", ")));
+            }
+        }
+        let function = self.arena.loop_function(id, &format!("_{name}"));
+        write!(
+            self.functions,
+            "\n\n{}\n\n{name} = implemented_function(\"{name}\", _{name})\n",
+            function.source
+        )
+        .expect("writing to a string");
+        self.loops.push(name.clone());
+        call(&name, &self.texts(&function.arguments))
+    }
+
+    /// A choice without `oo`: what cannot be used counts as a choice that can, or, if there is none
+    /// for certain, as a number that no other one exceeds.
+    fn least(&self, choices: &[Choice]) -> String {
+        let certain = choices.iter().find(|choice| self.arena.always(choice.guard));
+        let fallback = match certain {
+            Some(choice) => self.parts[&choice.value].clone(),
+            None => {
+                let most = choices.iter().map(|choice| self.arena.facts(choice.value).hi);
+                let most = most.fold(0.0, f64::max);
+                number(Number::float(if most < 1e100 { most } else { f64::MAX }))
+            }
+        };
+        let arm = |choice: &Choice| match self.arena.always(choice.guard) {
+            true => self.parts[&choice.value].clone(),
+            false => {
+                let (value, guard) = (&self.parts[&choice.value], &self.parts[&choice.guard]);
+                format!("Piecewise(({value}, {guard}), ({fallback}, True))")
+            }
+        };
+        let arms: Vec<String> = choices.iter().map(arm).collect();
+        let least = match arms.as_slice() {
+            [] => return "sympy.nan".to_owned(),
+            [only] => only.clone(),
+            _ => call("Min", &arms),
+        };
+        if certain.is_some() {
+            return least;
+        }
+        let guards: Vec<String> =
+            choices.iter().map(|choice| self.parts[&choice.guard].clone()).collect();
+        let any = if let [only] = guards.as_slice() { only.clone() } else { call("Or", &guards) };
+        format!("Piecewise(({least}, {any}), (sympy.nan, True))")
     }
 
     /// Divisors as powers of −1: a rational coefficient would print as a product with `1/q`.

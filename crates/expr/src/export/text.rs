@@ -97,6 +97,46 @@ impl Printer<'_> {
                 self.print(*otherwise, Level::Or, nesting);
                 self.out.push('}');
             }
+            Node::MinOf(choices) => {
+                self.out.push_str("min_of{");
+                for (position, choice) in choices.iter().enumerate() {
+                    self.out.push_str(if position == 0 { "" } else { "; " });
+                    self.push(&format_args!("{}: ", choice.name));
+                    self.print(choice.value, Level::Or, nesting);
+                    if !self.arena.always(choice.guard) {
+                        self.out.push_str(" if ");
+                        self.print(choice.guard, Level::Or, nesting);
+                    }
+                }
+                self.out.push('}');
+            }
+            Node::Assume { value, lo, hi, integer } => {
+                self.out.push_str("assume(");
+                self.print(*value, Level::Or, nesting);
+                let sort = if *integer { "int" } else { "real" };
+                self.push(&format_args!(", {sort}"));
+                for (end, sign) in [(lo, ">="), (hi, "<=")] {
+                    if let Some(end) = end {
+                        self.push(&format_args!(", {sign} {end}"));
+                    }
+                }
+                self.out.push(')');
+            }
+            Node::Table { table, index } => {
+                let entries = self.arena.tables[*table as usize].len();
+                self.push(&format_args!("table_{table}<{entries}>["));
+                self.print(*index, Level::Or, nesting);
+                self.out.push(']');
+            }
+            Node::FixedPoint { index, lo, hi, body } => {
+                self.push(&format_args!("fixed_point({} in ", self.arena.indices[*index as usize]));
+                self.print(*lo, Level::Sum, nesting);
+                self.out.push_str("..");
+                self.print(*hi, Level::Sum, nesting);
+                self.out.push_str(": ");
+                self.print(*body, Level::Or, nesting);
+                self.out.push(')');
+            }
             Node::Sum { index, lo, hi, body } => {
                 self.push(&format_args!("sum({} = ", self.arena.indices[*index as usize]));
                 self.print(*lo, Level::Sum, nesting);

@@ -16,12 +16,13 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use sglsim_units::HashMap;
+use sglsim_units::{HashMap, HashSet};
 
 use crate::arena::Arena;
+use crate::export::is_atom;
 use crate::module::Roots;
-use crate::node::Id;
-use crate::{Evaluator, Expr, Program, Sort, Symbol};
+use crate::node::{Id, Node};
+use crate::{Expr, Program, Sort, Symbol};
 
 /// How far [`Expr::simplify`] may go. No limit is a time: the result never depends on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +127,17 @@ impl Arena {
         if all.len() > limits.nodes {
             return (Stop::Nodes, None);
         }
+        // What is chosen from is rewritten by itself: the choice keeps its alternatives apart.
+        let mut chosen: HashSet<Id> = HashSet::default();
+        for id in &all {
+            if let Node::MinOf(choices) = self.node(*id) {
+                chosen.extend(choices.iter().map(|choice| choice.value));
+            }
+        }
         let mut parts: Vec<Id> = all
             .into_iter()
-            .filter(|id| self.label(*id).is_some() && self.check_closed(*id).is_ok())
+            .filter(|id| self.label(*id).is_some() || chosen.contains(id))
+            .filter(|id| self.check_closed(*id).is_ok() && !is_atom(self.node(*id)))
             .collect();
         if parts.last() != Some(&root) {
             parts.push(root);
@@ -169,11 +178,10 @@ fn agree(symbols: &[Symbol], before: &Program, after: &Program) -> bool {
     let mut draws = Draws(0x9e37_79b9_7f4a_7c15);
     (0..SAMPLES).all(|_| {
         let point: Vec<f64> = symbols.iter().map(|symbol| draws.value(symbol)).collect();
-        let at = |eval: &mut Evaluator, inputs: &[usize]| {
-            eval.eval1(&inputs.iter().map(|at| point[*at]).collect::<Vec<_>>())
-        };
-        let (a, b) = (at(&mut old, &old_inputs), at(&mut new, &new_inputs));
-        !a.is_finite() || (a - b).abs() <= 1e-12 * a.abs()
+        let at = |inputs: &[usize]| inputs.iter().map(|at| point[*at]).collect::<Vec<_>>();
+        // Not where it is undefined or its assumptions do not hold.
+        let Ok(a) = old.evaluate(&at(&old_inputs)) else { return true };
+        (a - new.eval1(&at(&new_inputs))).abs() <= 1e-12 * a.abs()
     })
 }
 

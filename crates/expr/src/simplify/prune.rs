@@ -42,6 +42,10 @@ impl Arena {
             }
             Node::Max(arms) => self.undominated(arms, true),
             Node::Min(arms) => self.undominated(arms, false),
+            Node::MinOf(choices) => {
+                let kept = self.undominated_choices(choices)?;
+                Some(self.min_of(&kept))
+            }
             Node::Ceil(a) | Node::Floor(a) => {
                 let facts = self.facts(*a);
                 let round = if matches!(shape, Node::Ceil(_)) { f64::ceil } else { f64::floor };

@@ -5,11 +5,11 @@
 
 use sglsim_units::{HashMap, HashSet, Nearest};
 
-use super::{Code, Instruction, Loop, MAX_NESTING, Op};
+use super::{Check, Code, Instruction, Loop, MAX_NESTING, Op};
 use crate::ExprError;
 use crate::arena::Arena;
 use crate::facts::FreeSet;
-use crate::node::{Id, Node};
+use crate::node::{Choice, Id, Node};
 use crate::number::Number;
 
 /// Where a value is found, before the number of constants is known.
@@ -30,6 +30,8 @@ struct Compiler<'a> {
     constant_places: HashMap<u64, Place>,
     instructions: Vec<(Op, [Place; 3])>,
     loops: Vec<(u32, Place)>,
+    tables: Vec<u32>,
+    checks: Vec<(Place, Check)>,
 }
 
 /// A program without outputs.
@@ -37,6 +39,8 @@ pub(super) fn empty(inputs: &[&str]) -> Code {
     Code {
         instructions: Vec::new(),
         loops: Vec::new(),
+        tables: Vec::new(),
+        checks: HashMap::default(),
         registers: vec![0.0; inputs.len()],
         first: inputs.len(),
         inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
@@ -58,6 +62,8 @@ pub(super) fn compile(arena: &Arena, outputs: &[Id], inputs: &[&str]) -> Result<
         constant_places: HashMap::default(),
         instructions: Vec::new(),
         loops: Vec::new(),
+        tables: Vec::new(),
+        checks: Vec::new(),
     };
     let all = arena.reachable(outputs);
     compiler.place_inputs(&all, inputs)?;
@@ -122,7 +128,15 @@ impl Compiler<'_> {
                 continue;
             }
             let place = match self.arena.shape(*id) {
-                Node::Sum { index, lo, hi, body } => self.sum(index, lo, hi, body, active)?,
+                Node::Sum { index, lo, hi, body } => {
+                    self.looped(Op::Sum, index, (lo, hi, body), active)?
+                }
+                Node::FixedPoint { index, lo, hi, body } => {
+                    let root = self.looped(Op::Root, index, (lo, hi, body), active)?;
+                    let unknown = self.arena.indices[index as usize].clone();
+                    self.checks.push((root, Check::Bracketed(unknown)));
+                    root
+                }
                 node => self.node(&node),
             };
             self.places.insert(*id, place);
@@ -130,12 +144,11 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn sum(
+    fn looped(
         &mut self,
+        op: Op,
         index: u32,
-        lo: Id,
-        hi: Id,
-        body: Id,
+        (lo, hi, body): (Id, Id, Id),
         active: &mut Vec<u32>,
     ) -> Result<Place, ExprError> {
         if active.len() == MAX_NESTING {
@@ -150,11 +163,12 @@ impl Compiler<'_> {
             .collect();
         let number = self.loops.len();
         let (lo, hi) = (self.places[&lo], self.places[&hi]);
-        let result = self.emit(Op::Sum, [lo, hi, Place::Input(to_u32(number))]);
+        let result = self.emit(op, [lo, hi, Place::Input(to_u32(number))]);
         self.loops.push((0, result));
         let start = self.instructions.len();
         let running = self.emit(Op::Index, [result; 3]);
-        let index_node = inside.iter().find(|id| matches!(arena.node(**id), Node::Index(_)));
+        let is_index = |id: &&Id| matches!(arena.node(**id), Node::Index(i) if *i == index);
+        let index_node = inside.iter().find(is_index);
         if let Some(id) = index_node {
             self.places.insert(*id, running);
         }
@@ -172,9 +186,11 @@ impl Compiler<'_> {
         match node {
             Node::Number(n) => self.constant(n.to_f64()),
             Node::Bool(b) => self.constant(f64::from(u8::from(*b))),
-            Node::Symbol(_) | Node::Index(_) | Node::Invalid(_) | Node::Sum { .. } => {
-                unreachable!("placed, refused or emitted before")
-            }
+            Node::Symbol(_)
+            | Node::Index(_)
+            | Node::Invalid(_)
+            | Node::Sum { .. }
+            | Node::FixedPoint { .. } => unreachable!("placed, refused or emitted before"),
             Node::Add { constant, terms } => self.add(*constant, terms),
             Node::Mul { coefficient, factors } => self.mul(*coefficient, factors),
             Node::Pow(a, b) => self.binary(Op::Pow, *a, *b),
@@ -190,6 +206,13 @@ impl Compiler<'_> {
             Node::Min(list) => self.fold(Op::Min, list),
             Node::And(list) => self.fold(Op::And, list),
             Node::Or(list) => self.fold(Op::Or, list),
+            Node::MinOf(choices) => self.choice(choices),
+            Node::Assume { value, lo, hi, integer } => {
+                let end = |n: &Option<Number>, none| n.map_or(none, Number::to_f64);
+                let range = (end(lo, f64::NEG_INFINITY), end(hi, f64::INFINITY));
+                self.assumed(*value, range, *integer)
+            }
+            Node::Table { table, index } => self.table(*table, *index),
             Node::Piecewise { arms, otherwise } => {
                 let last = self.places[otherwise];
                 arms.iter().rev().fold(last, |rest, (guard, value)| {
@@ -198,6 +221,53 @@ impl Compiler<'_> {
                 })
             }
         }
+    }
+
+    /// The least feasible value, starting from one that always is, or from infinity.
+    fn choice(&mut self, choices: &[Choice]) -> Place {
+        let certain = choices.iter().position(|choice| self.arena.always(choice.guard));
+        let mut least = match certain {
+            Some(at) => self.places[&choices[at].value],
+            None => self.constant(f64::INFINITY),
+        };
+        for (at, choice) in choices.iter().enumerate() {
+            if Some(at) == certain {
+                continue;
+            }
+            let value = self.places[&choice.value];
+            let lower = self.emit(Op::Min, [least, value, least]);
+            least = match self.arena.always(choice.guard) {
+                true => lower,
+                false => self.emit(Op::Select, [self.places[&choice.guard], lower, least]),
+            };
+        }
+        if certain.is_none() {
+            // A place of its own, for nothing else may look infeasible.
+            let least_place = self.emit(Op::Min, [least; 3]);
+            let names = choices.iter().map(|choice| choice.name.to_string()).collect();
+            self.checks.push((least_place, Check::Feasible(names)));
+            return least_place;
+        }
+        least
+    }
+
+    /// The value in a place of its own, with what to check about it.
+    fn assumed(&mut self, value: Id, (lo, hi): (f64, f64), integer: bool) -> Place {
+        let operand = self.arena.text(value, 80);
+        let value = self.places[&value];
+        let place = self.emit(Op::Min, [value; 3]);
+        self.checks.push((place, Check::Assumed { operand, lo, hi, integer }));
+        place
+    }
+
+    fn table(&mut self, table: u32, index: Id) -> Place {
+        let known = self.tables.iter().position(|known| *known == table);
+        let number = known.unwrap_or_else(|| {
+            self.tables.push(table);
+            self.tables.len() - 1
+        });
+        let index = self.places[&index];
+        self.emit(Op::Table, [index, Place::Input(to_u32(number)), index])
     }
 
     /// Additions in the order of the terms, after the constant. A coefficient `p / q` multiplies by
@@ -357,6 +427,16 @@ impl Compiler<'_> {
                 .loops
                 .iter()
                 .map(|(length, term)| Loop { length: *length, term: register(*term) })
+                .collect(),
+            tables: self
+                .tables
+                .iter()
+                .map(|table| self.arena.tables[*table as usize].clone())
+                .collect(),
+            checks: self
+                .checks
+                .into_iter()
+                .map(|(place, check)| (register(place), check))
                 .collect(),
             registers,
             first,

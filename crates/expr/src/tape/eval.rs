@@ -25,7 +25,8 @@ impl Evaluator {
     /// Evaluates at `inputs`, in the order the program was compiled with.
     ///
     /// Inputs are not checked against the symbols' domains. A value that is not defined comes out
-    /// as NaN or infinite, a sum of more than 2²⁶ terms as NaN.
+    /// as NaN or infinite, a sum of more than 2²⁶ terms as NaN, a choice without a feasible kernel
+    /// as infinite.
     ///
     /// # Panics
     ///
@@ -48,24 +49,29 @@ impl Evaluator {
         self.registers[self.code.outputs[0] as usize]
     }
 
-    /// As [`Evaluator::eval1`], with the reason if the value is not a finite number.
+    /// As [`Evaluator::eval1`], with the reason if the value is not a finite number, or if it rests
+    /// on a choice without a feasible kernel or an assumption that does not hold.
     ///
     /// # Errors
     ///
-    /// [`ExprError::Undefined`] or [`ExprError::TooManyTerms`].
+    /// [`ExprError::Undefined`], [`ExprError::Infeasible`], [`ExprError::Assumption`],
+    /// [`ExprError::NotBracketed`] or [`ExprError::TooManyTerms`].
     ///
     /// # Panics
     ///
     /// As [`Evaluator::eval1`].
     pub fn evaluate(&mut self, inputs: &[f64]) -> Result<f64, ExprError> {
         let value = self.eval1(inputs);
-        if value.is_finite() {
-            return Ok(value);
-        }
         if self.fuel.is_none() {
             return Err(ExprError::TooManyTerms { limit: MAX_TERMS });
         }
-        Err(self.diagnose(self.code.outputs[0]))
+        if let Some(broken) = self.code.broken(&self.registers) {
+            return Err(broken);
+        }
+        if value.is_finite() {
+            return Ok(value);
+        }
+        Err(self.code.diagnose(&self.registers, self.code.outputs[0]))
     }
 
     fn run(&mut self, inputs: &[f64]) {
@@ -74,32 +80,6 @@ impl Evaluator {
         self.registers[..inputs.len()].copy_from_slice(inputs);
         self.fuel = Some(MAX_TERMS);
         run(code, 0..code.instructions.len(), &mut self.registers, &mut self.fuel);
-    }
-
-    /// Follows a value that is not finite to the operation that made it.
-    fn diagnose(&self, mut register: u32) -> ExprError {
-        loop {
-            let value = self.registers[register as usize];
-            let at = (register as usize).checked_sub(self.code.first);
-            let Some(instruction) = at.map(|at| self.code.instructions[at]) else {
-                return ExprError::Undefined { operation: "input", operands: vec![value], value };
-            };
-            let Instruction { op, a, b, c } = instruction;
-            let operands: &[u32] = match op {
-                Op::Select if self.registers[a as usize] != 0.0 => &[a, b],
-                Op::Select => &[a, c],
-                Op::Sum => &[a, b, self.code.loops[c as usize].term],
-                _ => &[a, b, c][..op.operands()],
-            };
-            let lost = operands.iter().find(|r| !self.registers[**r as usize].is_finite());
-            match lost {
-                Some(operand) => register = *operand,
-                None => {
-                    let operands = operands.iter().map(|r| self.registers[*r as usize]).collect();
-                    return ExprError::Undefined { operation: op.name(), operands, value };
-                }
-            }
-        }
     }
 }
 
@@ -144,6 +124,19 @@ pub(super) fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel:
                 at = body.end;
                 continue;
             }
+            Op::Root => {
+                let bounds = (x, y(registers));
+                let body = at + 1..at + 1 + code.loops[c as usize].length as usize;
+                let root = run_search(code, c, body.clone(), bounds, registers, fuel);
+                registers[code.first + at] = root;
+                at = body.end;
+                continue;
+            }
+            Op::Table => {
+                // Float to integer saturates; what was not an index is not one after it.
+                let entry = code.tables[b as usize].get(x as usize).copied();
+                entry.filter(|_| x >= 0.0 && x.fract() == 0.0).unwrap_or(f64::NAN)
+            }
             // Written by the loop.
             Op::Index => registers[code.first + at],
         };
@@ -178,6 +171,28 @@ fn run_loop(
         sum += registers[term];
     }
     sum
+}
+
+fn run_search(
+    code: &Code,
+    number: u32,
+    body: Range<usize>,
+    (lo, hi): (f64, f64),
+    registers: &mut [f64],
+    fuel: &mut Option<u64>,
+) -> f64 {
+    let term = code.loops[number as usize].term as usize;
+    let mut residual = |x: f64| {
+        registers[code.first + body.start] = x;
+        run(code, body.clone(), registers, fuel);
+        x - registers[term]
+    };
+    let root = math::crossing(lo, hi, &mut residual);
+    if !root.is_nan() {
+        // Leaves the body as it is at the root.
+        residual(root);
+    }
+    root
 }
 
 impl fmt::Debug for Evaluator {

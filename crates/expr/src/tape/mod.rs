@@ -2,6 +2,7 @@
 
 mod batch;
 mod bound;
+mod checks;
 mod compile;
 mod contract;
 mod eval;
@@ -10,6 +11,8 @@ mod interval;
 
 use std::fmt;
 use std::sync::Arc;
+
+use sglsim_units::HashMap;
 
 use crate::{Expr, ExprError};
 
@@ -57,6 +60,10 @@ enum Op {
     Sum,
     /// First instruction of a loop body: the running index, written by the loop.
     Index,
+    /// The fixed point between `a` and `b` of loop `c`. Its body follows.
+    Root,
+    /// Entry `a` of table `b`, which is its number and not a register.
+    Table,
 }
 
 impl Op {
@@ -84,6 +91,8 @@ impl Op {
             Op::Select => "piecewise",
             Op::Sum => "sum",
             Op::Index => "index",
+            Op::Root => "fixed point",
+            Op::Table => "table",
         }
     }
 
@@ -122,9 +131,15 @@ impl Op {
     fn operands(self) -> usize {
         match self {
             Op::Index => 0,
-            Op::Neg | Op::PowInt | Op::Sqrt | Op::Exp | Op::Ln | Op::Ceil | Op::Floor | Op::Not => {
-                1
-            }
+            Op::Table
+            | Op::Neg
+            | Op::PowInt
+            | Op::Sqrt
+            | Op::Exp
+            | Op::Ln
+            | Op::Ceil
+            | Op::Floor
+            | Op::Not => 1,
             Op::MulAdd | Op::Select => 3,
             _ => 2,
         }
@@ -147,10 +162,24 @@ struct Loop {
     term: u32,
 }
 
+/// What must hold of a value for the result to mean anything.
+#[derive(Clone, Debug)]
+enum Check {
+    /// One of these choices was feasible: the value is not infinite.
+    Feasible(Vec<String>),
+    /// The value is in a range, and an integer if so said; the operand is for the message.
+    Assumed { operand: String, lo: f64, hi: f64, integer: bool },
+    /// Bounds of this unknown were such that there is a fixed point.
+    Bracketed(String),
+}
+
 #[derive(Debug)]
 struct Code {
     instructions: Vec<Instruction>,
     loops: Vec<Loop>,
+    tables: Vec<Arc<[f64]>>,
+    /// What checked evaluation looks at where it used a register.
+    checks: HashMap<u32, Check>,
     /// Initial registers: inputs, constants, one per instruction.
     registers: Vec<f64>,
     /// Register of the first instruction.
@@ -265,7 +294,8 @@ impl Program {
 }
 
 impl Program {
-    /// Estimated cost of one evaluation, in additions; a loop counts as 50 rounds of its body.
+    /// Estimated cost of one evaluation, in additions; a loop, and the search for a fixed point,
+    /// counts as 50 rounds of its body.
     #[must_use]
     pub fn cost(&self) -> f64 {
         self.code.cost(0..self.code.instructions.len())
@@ -285,7 +315,7 @@ impl Code {
                 Op::Pow | Op::Exp | Op::Ln => 12.0,
                 Op::PowInt => 2.0,
                 Op::Ceil | Op::Floor => 1.5,
-                Op::Sum => {
+                Op::Sum | Op::Root => {
                     let body = at..at + self.loops[instruction.c as usize].length as usize;
                     at = body.end;
                     30.0 + 50.0 * self.cost(body)

@@ -14,5 +14,6 @@ mod intervals;
 mod random;
 mod server;
 mod simplify;
+mod special;
 mod sums;
 mod sympy;

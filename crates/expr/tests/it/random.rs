@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sglsim_expr::{
-    Context, Expr, Symbol, Values, ceil, exp, floor, ln, max, min, piecewise, sqrt, sum,
+    Context, Expr, Symbol, Values, ceil, exp, floor, ln, max, min, min_of_feasible, modulo,
+    piecewise, sqrt, sum,
 };
 
 /// The symbols of all random expressions.
@@ -57,7 +58,7 @@ pub(crate) fn build(symbols: &Symbols, script: &[(u8, u8, u8)]) -> Expr {
         let (a, b) = (pick(*left), pick(*right));
         let c = pick(left.wrapping_mul(31).wrapping_add(*right));
         let small = i32::from(right % 7) - 3;
-        let next = match operation % 22 {
+        let next = match operation % 25 {
             0 | 1 => a + b,
             2 => a - b,
             3 | 4 => a * b,
@@ -77,6 +78,13 @@ pub(crate) fn build(symbols: &Symbols, script: &[(u8, u8, u8)]) -> Expr {
             18 => ln(max(a, 0.5)) * b,
             19 => exp(min(a, 2)) - b,
             20 => loop_over(symbols, a, b),
+            21 => modulo(a, small.abs() + 1),
+            22 => min_of_feasible([
+                ("a", a.clone(), b.le(&c)),
+                ("b", b, symbols.cx.truth(true)),
+                ("c", c, a.gt(small)),
+            ]),
+            23 => min_of_feasible([("a", a.clone(), b.gt(&c)), ("b", c + small, a.lt(&b))]),
             _ => a / max(b, 1),
         };
         stack.push(next);
