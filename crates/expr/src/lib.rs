@@ -53,6 +53,31 @@
 //! instructions. An arm that is not chosen has no influence, a division is a division and never a
 //! product with a reciprocal, and a sum over an empty range is 0.
 //!
+//! # Many points, derivatives, bounds
+//!
+//! The same program runs in other ways: [`Program::batch`] takes columns of points and gives the
+//! same bits, [`Program::gradient`] gives the derivatives by all inputs in one sweep,
+//! [`Program::intervals`] bounds the outputs over a box and shrinks the box to what can reach a
+//! target. [`Module::sensitivities`] puts the derivatives into words: elasticities, and what one
+//! step more or less of an integer does.
+//!
+//! ```
+//! # use sglsim_expr::{Context, Interval, Symbol, max};
+//! # let cx = Context::new();
+//! let tp = cx.symbol(Symbol::int("tp").at_least(1.0))?;
+//! let time = max(12 / &tp, 0.5) + 0.25 * &tp;
+//! let program = time.compile(&["tp"])?;
+//! let mut times = [0.0; 4];
+//! program.batch()?.eval(&[&[1.0, 2.0, 4.0, 8.0]], &mut [&mut times]);
+//! assert_eq!(times, [12.25, 6.5, 4.0, 3.5]);
+//! let mut slope = [0.0];
+//! program.gradient()?.eval(&[4.0], &mut slope);
+//! assert_eq!(slope, [-0.5]);
+//! let bound = program.intervals()?.eval1(&[Interval::new(4.0, 8.0)]);
+//! assert!(bound.lo <= 3.5 && bound.hi >= 4.0);
+//! # Ok::<(), sglsim_expr::ExprError>(())
+//! ```
+//!
 //! # Simplifying
 //!
 //! [`Expr::simplify`] drops what the domains decide and looks for a cheaper form in an e-graph. It
@@ -78,10 +103,13 @@
 //!   `objective`, `constraints`, `guarded`, `values`, `units`, `descriptions`, and the functions
 //!   `evaluate(values)` and `violated(values)`. Shared parts are definitions, so the file grows
 //!   with the graph and not with the tree.
+//! * plain Python ([`Module::to_python`]) and NumPy or JAX ([`Module::to_numpy`]): the program as
+//!   source, with the same functions, `slacks(values)` for solvers and `parts(values)` for readers.
+//! * C ([`Module::to_c`]): the program as a function of a struct.
 //! * JSON ([`Module::to_json`]): versioned, and read back to the same bits.
 //! * LaTeX ([`Module::to_latex`]): one equation per named part.
 //!
-//! A single [`Expr`] has the same exports. Parts given a name by [`Expr::named`] keep it in all of
+//! A single [`Expr`] goes to SymPy, JSON and LaTeX too. Parts given a name by [`Expr::named`] keep it in all of
 //! them.
 
 mod arena;

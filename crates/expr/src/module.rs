@@ -202,7 +202,7 @@ impl Module {
     }
 
     /// Everything of the module in one context: objective, constraints, variables.
-    fn roots(&self) -> Result<(Context, Roots), ExprError> {
+    pub(crate) fn roots(&self) -> Result<(Context, Roots), ExprError> {
         let cx = self.objective.cx.clone();
         let constraints: Vec<&Expr> = self.constraints.iter().map(|c| &c.holds).collect();
         let variables: Vec<&Expr> = self.variables.iter().collect();

@@ -1,9 +1,12 @@
 //! Exports of expressions.
 
+mod c;
 mod json;
 mod latex;
 mod listing;
+mod plan;
 mod python;
+mod script;
 mod sympy;
 mod text;
 

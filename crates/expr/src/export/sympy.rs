@@ -25,7 +25,7 @@ const MAX_NESTING: usize = 20;
 const MAX_LINE: usize = 1000;
 
 /// Words a symbol may not be called: SymPy prints them as code in `lambdify`.
-const PYTHON: &[&str] = &[
+pub(super) const PYTHON: &[&str] = &[
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
     "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
     "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
@@ -400,7 +400,7 @@ fn number(n: Number) -> String {
 }
 
 /// A whole number as an `int`, so that Python's integer arithmetic stays exact.
-fn python_number(value: f64) -> String {
+pub(super) fn python_number(value: f64) -> String {
     if value.fract() == 0.0 && value.abs() < 9e15 {
         format!("{}", value as i64)
     } else {
@@ -423,11 +423,11 @@ fn assumptions(facts: &Facts) -> String {
 }
 
 /// A Python string: JSON's escapes are Python's.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn dict(pairs: &[(String, String)]) -> String {
+pub(super) fn dict(pairs: &[(String, String)]) -> String {
     let mut text = String::from("{");
     for (name, value) in pairs {
         write!(text, "\n    {}: {value},", quoted(name)).expect("writing to a string");

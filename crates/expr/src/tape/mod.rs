@@ -8,6 +8,7 @@ mod contract;
 mod eval;
 mod gradient;
 mod interval;
+pub(crate) mod source;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const MAX_NESTING: usize = 64;
 
 /// What an instruction does to its operands `a`, `b`, `c`. Truth values are 1 and 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Op {
+pub(crate) enum Op {
     Add,
     Sub,
     Mul,

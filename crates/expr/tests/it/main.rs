@@ -14,6 +14,7 @@ mod intervals;
 mod random;
 mod server;
 mod simplify;
+mod sources;
 mod special;
 mod sums;
 mod sympy;

@@ -16,7 +16,7 @@ use sglsim_expr::{
 use crate::{random, server};
 
 /// Runs a Python program on a JSON document and returns what it printed, or `None` without SymPy.
-fn python(program: &str, input: &Value) -> Option<Value> {
+pub(crate) fn python(program: &str, input: &Value) -> Option<Value> {
     let Some(interpreter) = std::env::var_os("SGLSIM_PYTHON") else {
         println!("skipped: SGLSIM_PYTHON is not set");
         return None;
