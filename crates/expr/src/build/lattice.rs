@@ -23,7 +23,7 @@ impl Lattice {
         }
     }
 
-    fn dual(self) -> Lattice {
+    pub(crate) fn dual(self) -> Lattice {
         match self {
             Lattice::Max => Lattice::Min,
             Lattice::Min => Lattice::Max,

@@ -8,6 +8,7 @@ mod add;
 mod assume;
 mod choice;
 mod dimension;
+mod envelope;
 mod fixed_point;
 mod lattice;
 mod logic;

@@ -104,19 +104,19 @@ fn loops_have_derivatives() {
     let cx = Context::new();
     let (x, y) = (cx.symbol(Symbol::real("x")).unwrap(), cx.symbol(Symbol::real("y")).unwrap());
     let (i, j) = (cx.index("i"), cx.index("j"));
-    let inner = sum(&j, 1, &i, max(&j * &x, &y));
+    let inner = sum(&j, 1, &i, max(&j * &j * &x, &y));
     let e = sum(&i, 1, 4, inner * &x);
-    // x = 1, y = 2.5: the terms j = 1, 2 are y, the others x · j; rows have 1, 2, 3, 4 terms.
-    let (constant, slope) = (2.5 * 7.0, 3.0 + 7.0);
+    // x = 1, y = 2.5: the term j = 1 is y, the others x · j²; rows have 1, 2, 3, 4 terms.
+    let (constant, slope) = (2.5 * 4.0, 12.0 + 18.0 + 16.0);
     assert_eq!(e.evaluate(&Values::from([("x", 1.0), ("y", 2.5)])).unwrap(), constant + slope);
-    assert_eq!(derivatives(&e, 1.0, 2.5), [constant + 2.0 * slope, 7.0]);
+    assert_eq!(derivatives(&e, 1.0, 2.5), [constant + 2.0 * slope, 4.0]);
     let gradient = |e: &Expr| {
         let mut gradient = e.compile(&["x", "y"]).unwrap().gradient().unwrap();
         gradient.eval(&[1.5, 2.5], &mut [0.0; 2]);
         gradient.steps()
     };
     assert_eq!(gradient(&e), [false, false]);
-    assert_eq!(gradient(&sum(&i, 1, ceil(&y), max(&i, &x))), [false, true]);
+    assert_eq!(gradient(&sum(&i, 1, ceil(&y), max(&i * &i, &x))), [false, true]);
     assert_eq!(gradient(&sum(&i, 1, 3, max(&i, ceil(&x) * &y))), [true, false]);
 }
 

@@ -65,7 +65,7 @@ fn latex_writes_named_parts_as_equations() {
     let c = cx.symbol(Symbol::int("c").at_least(1.0)).unwrap();
     let i = cx.index("i");
     let chunks = ceil(&n / &c).named("chunks", "1", "");
-    let e = sum(&i, 1, &chunks, max(&i, &c)) - piecewise([(n.le(3), sqrt(&n) / 2)], -(&c + 1));
+    let e = sum(&i, 1, &chunks, max(&i * &i, &c)) - piecewise([(n.le(3), sqrt(&n) / 2)], -(&c + 1));
     insta::assert_snapshot!(e.to_latex().unwrap());
 }
 
@@ -75,7 +75,7 @@ fn documents_keep_their_shape() {
     let n = cx.symbol(Symbol::int("n").at_least(1.0).unit("token").doc("length")).unwrap();
     let x = cx.symbol(Symbol::real("x").positive().unit("s")).unwrap();
     let i = cx.index("i");
-    let part = sum(&i, 1, &n, max(&i * &x, 2)).named("part", "s", "a loop");
+    let part = sum(&i, 1, &n, max(&i * &i * &x, 2)).named("part", "s", "a loop");
     let e = piecewise([(part.le(10), ceil(&part / 3) * &x)], 0.1);
     insta::assert_snapshot!(
         "expression_json",

@@ -5,6 +5,7 @@
 mod build;
 mod depth;
 mod dimension;
+mod envelope;
 mod errors;
 mod evaluate;
 mod evaluators;

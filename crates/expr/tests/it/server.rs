@@ -10,10 +10,12 @@ use sglsim_expr::{
 
 pub(crate) struct Server {
     pub(crate) module: Module,
+    pub(crate) decode: Expr,
 }
 
 pub(crate) struct Reference {
     pub(crate) throughput: f64,
+    pub(crate) decode: f64,
 }
 
 /// prefill workers, decode workers, chunk, batch tokens, TP, DP, EP
@@ -97,7 +99,7 @@ pub(crate) fn build() -> Server {
         .constraint(Constraint::new("ttft", prefill.le(2.5), "first token in time"))
         .values(&values(&POINTS[0]));
     let module = law.knobs.iter().fold(module, |module, knob| module.variable(knob));
-    Server { module }
+    Server { module, decode }
 }
 
 impl Law {
@@ -208,7 +210,7 @@ pub(crate) fn reference(point: &Point) -> Reference {
     }
     let rates =
         [np * dp / prefill, nd * dp * batch / decode, np.min(nd) * nic / (KV * LAYERS * INPUT)];
-    Reference { throughput: OUTPUT * rates.into_iter().fold(f64::INFINITY, f64::min) }
+    Reference { throughput: OUTPUT * rates.into_iter().fold(f64::INFINITY, f64::min), decode }
 }
 
 #[test]

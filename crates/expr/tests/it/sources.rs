@@ -258,7 +258,7 @@ fn loops_and_shared_parts_have_lines() {
     let n = cx.symbol(Symbol::int("n").at_least(0.0)).unwrap();
     let x = cx.symbol(Symbol::real("x").positive()).unwrap();
     let i = cx.index("i");
-    let e = sum(&i, 1, &n, max(&i, &x)).named("total", "1", "") / (1 + &x);
+    let e = sum(&i, 1, &n, max(&i * &i, &x)).named("total", "1", "") / (1 + &x);
     let module = Module::new("loop", "mean", e);
     let source = module.to_python().unwrap();
     let function =
@@ -270,7 +270,7 @@ fn loops_and_shared_parts_have_lines() {
     total = _start(1.0, n)
     for i1 in _terms(1.0, n):
         i1 = 1.0 + i1
-        total += max(i1, x)
+        total += max(i1 * i1, x)
     return _div(total, 1.0 + x), {}, {}, {"total": total}"#
     );
 }

@@ -67,9 +67,9 @@ proptest! {
     fn other_bodies_loop(lo in -5..10i32, hi in -5..20i32, a in -3.0..3.0f64, b in -3.0..3.0f64) {
         let Fixture { cx, lo: l, hi: h, a: ea, b: eb } = fixture();
         let i = cx.index("i");
-        let e = sum(&i, &l, &h, 3 * &eb * max(&ea, &i * &eb) + &i + &ea);
+        let e = sum(&i, &l, &h, 3 * &eb * max(&ea, &i * &eb).pow(2) + &i + &ea);
         let got = e.evaluate(&point(lo, hi, a, b)).unwrap();
-        let want = looped(lo, hi, |i| 3.0 * b * a.max(i * b) + i + a);
+        let want = looped(lo, hi, |i| 3.0 * b * a.max(i * b).powi(2) + i + a);
         prop_assert!(close(got, want, 1.0), "{e}: {got} {want}");
     }
 
@@ -98,6 +98,6 @@ fn two_sums_may_share_an_index() {
 fn invariants_leave_the_loop() {
     let Fixture { cx, hi, a, b, .. } = fixture();
     let i = cx.index("i");
-    let e = sum(&i, 1, &hi, &a * &b * max(&i, &b) + &a);
-    assert!(e.to_string().contains("a * b * sum(i = 1..hi: max(b, i))"), "{e}");
+    let e = sum(&i, 1, &hi, &a * &b * max(&i, &b).pow(2) + &a);
+    assert!(e.to_string().contains("a * b * sum(i = 1..hi: max(b, i)^2)"), "{e}");
 }

@@ -255,8 +255,8 @@ fn the_module_has_the_promised_shape() {
     let n = cx.symbol(Symbol::int("n").at_least(1.0).unit("token").doc("length")).unwrap();
     let x = cx.symbol(Symbol::real("x").positive().unit("s")).unwrap();
     let i = cx.index("i");
-    let part = sum(&i, 1, &n, max(&i * &x, 2)).named("loop", "s", "a loop");
-    let e = piecewise([(part.le(10), &part * &x)], 3);
+    let part = sum(&i, 1, &n, max(&i * &i * &x, 2)).named("loop", "s", "a loop");
+    let e = piecewise([(part.le(20), &part * &x)], 3);
     let module = Module::new("shape", "y", e)
         .variable(&n)
         .constraint(Constraint::new("short", n.le(5), "not long"))
@@ -291,12 +291,12 @@ print(json.dumps(out))
             "variables": {"n": "n"},
             "parameters": ["x"],
             "defs": ["loop"],
-            "objective": "Piecewise((loop*x, loop <= 10), (3, True))",
+            "objective": "Piecewise((loop*x, loop <= 20), (3, True))",
             "constraints": ["n <= 5"],
             "guarded": "Piecewise",
             "values": {"n": 4, "x": 0.5},
             "units": {"n": "token", "x": "s", "loop": "s"},
-            "value": 4.0,
+            "value": 8.25,
             "violated": ["short"],
             "free": ["n", "x"],
             "error": "'nn' is not a symbol of this module; did you mean 'n'?",
