@@ -68,12 +68,12 @@
 //! let time = max(12 / &tp, 0.5) + 0.25 * &tp;
 //! let program = time.compile(&["tp"])?;
 //! let mut times = [0.0; 4];
-//! program.batch()?.eval(&[&[1.0, 2.0, 4.0, 8.0]], &mut [&mut times]);
+//! program.batch().eval(&[&[1.0, 2.0, 4.0, 8.0]], &mut [&mut times]);
 //! assert_eq!(times, [12.25, 6.5, 4.0, 3.5]);
 //! let mut slope = [0.0];
-//! program.gradient()?.eval(&[4.0], &mut slope);
+//! program.gradient().eval(&[4.0], &mut slope);
 //! assert_eq!(slope, [-0.5]);
-//! let bound = program.intervals()?.eval1(&[Interval::new(4.0, 8.0)]);
+//! let bound = program.intervals().eval1(&[Interval::new(4.0, 8.0)]);
 //! assert!(bound.lo <= 3.5 && bound.hi >= 4.0);
 //! # Ok::<(), sglsim_expr::ExprError>(())
 //! ```

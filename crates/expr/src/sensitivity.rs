@@ -49,8 +49,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// As [`Module::evaluate`], and [`ExprError::Unsupported`] for an operation without a
-    /// derivative.
+    /// As [`Module::evaluate`].
     pub fn sensitivities(&self, values: &Values) -> Result<Vec<Sensitivity>, ExprError> {
         let values = self.point(values)?;
         let value = self.objective.evaluate(&values)?;
@@ -60,7 +59,7 @@ impl Module {
         let mut point: Vec<f64> =
             names.iter().map(|name| values.get(name).unwrap_or(f64::NAN)).collect();
         let program = self.objective.compile(&names)?;
-        let mut gradient = program.gradient()?;
+        let mut gradient = program.gradient();
         let mut derivatives = vec![0.0; names.len()];
         gradient.eval(&point, &mut derivatives);
         let steps = gradient.steps();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Instruction, MAX_TERMS, Op};
+use super::{Code, Instruction, MAX_TERMS, Op, eval};
 use crate::math;
 
 /// Points that one pass over the instructions evaluates.
@@ -22,7 +22,7 @@ type Lanes = [f64; LANES];
 /// use sglsim_expr::{Context, Symbol, max};
 /// let cx = Context::new();
 /// let (x, y) = (cx.symbol(Symbol::real("x"))?, cx.symbol(Symbol::real("y"))?);
-/// let mut batch = max(&x * &y, 5).compile(&["x", "y"])?.batch()?;
+/// let mut batch = max(&x * &y, 5).compile(&["x", "y"])?.batch();
 /// let mut out = [0.0; 3];
 /// batch.eval(&[&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]], &mut [&mut out]);
 /// assert_eq!(out, [5.0, 10.0, 18.0]);
@@ -95,6 +95,11 @@ fn run(code: &Code, range: Range<usize>, registers: &mut [Lanes], active: &mut A
             at = body.end;
             continue;
         }
+        if op == Op::Root {
+            registers[code.first + at] = search(code, at, registers, active);
+            at = code.body(at).end;
+            continue;
+        }
         // Operands have smaller numbers than the result.
         let (before, rest) = registers.split_at_mut(code.first + at);
         let out = &mut rest[0];
@@ -124,14 +129,26 @@ fn run(code: &Code, range: Range<usize>, registers: &mut [Lanes], active: &mut A
             Op::Eq => each2(out, x, y, |x, y| truth(x == y)),
             Op::Not => each1(out, x, |x| 1.0 - x),
             Op::Select => each3(out, x, y, z, |x, y, z| if x != 0.0 { y } else { z }),
-            Op::Sum => unreachable!("ran above"),
+            Op::Table => each1(out, x, |x| code.entry(b, x)),
+            Op::Sum | Op::Root => unreachable!("ran above"),
             // Written by the loop.
             Op::Index => {}
-            #[allow(unreachable_patterns, reason = "operations are added one evaluator at a time")]
-            _ => unreachable!("refused when the evaluator was made"),
         }
         at += 1;
     }
+}
+
+/// Fixed points, lane by lane: each search takes its own way.
+fn search(code: &Code, at: usize, registers: &[Lanes], active: &mut Active) -> Lanes {
+    let Instruction { a, b, c, .. } = code.instructions[at];
+    let mut roots = [f64::NAN; LANES];
+    for lane in (0..LANES).filter(|lane| active.lanes[*lane]) {
+        let mut own: Vec<f64> = registers.iter().map(|values| values[lane]).collect();
+        let bounds = (own[a as usize], own[b as usize]);
+        let fuel = &mut active.fuel[lane];
+        roots[lane] = eval::run_search(code, c, code.body(at), bounds, &mut own, fuel);
+    }
+    roots
 }
 
 static ZERO: Lanes = [0.0; LANES];

@@ -25,7 +25,7 @@ impl IntervalEvaluator {
     /// let workers = cx.symbol(Symbol::int("workers").at_least(1.0))?;
     /// let tp = cx.symbol(Symbol::int("tp").at_least(1.0))?;
     /// let fits = (&workers * &tp).le(64);
-    /// let mut bounds = Program::compile(&[&fits], &["workers", "tp"])?.intervals()?;
+    /// let mut bounds = Program::compile(&[&fits], &["workers", "tp"])?.intervals();
     /// let mut box_ = [Interval::new(1.0, 512.0), Interval::new(3.0, 16.0)];
     /// assert!(bounds.contract(&mut box_, &[Interval::point(1.0)]));
     /// assert_eq!(box_, [Interval::new(1.0, 21.0), Interval::new(3.0, 16.0)]);
@@ -40,7 +40,7 @@ impl IntervalEvaluator {
         self.forward(inputs);
         let code = Arc::clone(&self.code);
         let mut backward =
-            Backward { code: &code, required: vec![false; self.registers.len()], tape: self };
+            Backward { code: &code, required: vec![false; code.registers.len()], tape: self };
         for (register, target) in code.outputs.iter().zip(targets) {
             if *target != Interval::ALL && !backward.require(*register, target.lo, target.hi) {
                 return false;
@@ -49,8 +49,9 @@ impl IntervalEvaluator {
         if backward.sweep().is_none() {
             return false;
         }
-        for (interval, Values { lo, hi, .. }) in inputs.iter_mut().zip(&self.registers) {
-            *interval = Interval { lo: *lo, hi: *hi };
+        for (register, interval) in inputs.iter_mut().enumerate() {
+            let Values { lo, hi, .. } = self.registers.get(register);
+            *interval = Interval { lo, hi };
         }
         true
     }
@@ -68,7 +69,7 @@ type Narrowed = Option<()>;
 
 impl Backward<'_> {
     fn at(&self, register: u32) -> Values {
-        self.tape.registers[register as usize]
+        self.tape.registers.get(register as usize)
     }
 
     /// A register is defined and inside a range.
@@ -80,7 +81,7 @@ impl Backward<'_> {
     /// A register is inside a range wherever it is defined.
     fn narrow(&mut self, register: u32, lo: f64, hi: f64) -> bool {
         let register = register as usize;
-        let value = &mut self.tape.registers[register];
+        let value = self.tape.registers.get(register);
         // NaN is no bound.
         let (mut low, mut high) = (math::max(lo, value.lo), math::min(hi, value.hi));
         if self.tape.integer[register] {
@@ -88,7 +89,7 @@ impl Backward<'_> {
         }
         let constant = self.code.inputs.len()..self.code.first;
         if !constant.contains(&register) {
-            (value.lo, value.hi) = (low, high);
+            self.tape.registers.set(register, Values { lo: low, hi: high, ..value });
         }
         low <= high
     }
@@ -100,7 +101,7 @@ impl Backward<'_> {
             let Piece::Straight(range) = self.tape.blocks[0][piece].clone() else { continue };
             for at in range.rev() {
                 let instruction = self.code.instructions[at];
-                let result = self.tape.registers[self.code.first + at];
+                let result = self.tape.registers.get(self.code.first + at);
                 let required = self.required[self.code.first + at];
                 self.invert(instruction, result, required)?;
             }

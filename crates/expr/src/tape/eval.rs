@@ -173,7 +173,7 @@ fn run_loop(
     sum
 }
 
-fn run_search(
+pub(super) fn run_search(
     code: &Code,
     number: u32,
     body: Range<usize>,

@@ -10,7 +10,8 @@ use crate::math;
 /// Evaluates a [`Program`](crate::Program) together with its derivatives.
 ///
 /// The derivative is that of the arm which decides; where two arms of a maximum or minimum are
-/// equal, that of the first. `ceil`, `floor` and the limits of sums are steps: their derivative
+/// equal, that of the first. `ceil`, `floor`, the limits of sums and the indices of
+/// tables are steps: their derivative
 /// is 0, and [`GradientEvaluator::steps`] tells which inputs it therefore misses. A jump from one
 /// piecewise arm to the next has none either.
 ///
@@ -19,7 +20,7 @@ use crate::math;
 /// let cx = Context::new();
 /// let (x, n) = (cx.symbol(Symbol::real("x"))?, cx.symbol(Symbol::int("n"))?);
 /// let e = max(&x * &x, 1) * ceil(&n / 4);
-/// let mut gradient = e.compile(&["x", "n"])?.gradient()?;
+/// let mut gradient = e.compile(&["x", "n"])?.gradient();
 /// let mut by = [0.0; 2];
 /// assert_eq!(gradient.eval(&[3.0, 5.0], &mut by), 18.0);
 /// assert_eq!(by, [12.0, 0.0]);
@@ -40,7 +41,7 @@ pub struct GradientEvaluator {
 pub(super) enum Piece {
     /// Instructions without a loop.
     Straight(Range<usize>),
-    /// A loop, by the position of its `Sum`.
+    /// A loop, by the position of its `Sum` or `Root`.
     Loop(usize),
 }
 
@@ -50,24 +51,31 @@ impl Code {
         let mut ranges = vec![0..0; self.loops.len() + 1];
         ranges[0] = 0..self.instructions.len();
         for (at, instruction) in self.instructions.iter().enumerate() {
-            if instruction.op == Op::Sum {
+            if instruction.op.is_loop() {
                 ranges[instruction.c as usize + 1] = self.body(at);
             }
         }
         ranges.into_iter().map(|range| self.pieces(range)).collect()
     }
 
-    /// The instructions that the loop at `sum` repeats.
-    pub(super) fn body(&self, sum: usize) -> Range<usize> {
-        let number = self.instructions[sum].c as usize;
-        sum + 1..sum + 1 + self.loops[number].length as usize
+    /// The instructions that the sum or fixed point at `at` repeats.
+    pub(super) fn body(&self, at: usize) -> Range<usize> {
+        let number = self.instructions[at].c as usize;
+        at + 1..at + 1 + self.loops[number].length as usize
+    }
+
+    /// Entry `index` of a table; NaN if it has none.
+    pub(super) fn entry(&self, table: u32, index: f64) -> f64 {
+        // Float to integer saturates; what was not an index is not one after it.
+        let entry = self.tables[table as usize].get(index as usize).copied();
+        entry.filter(|_| index >= 0.0 && index.fract() == 0.0).unwrap_or(f64::NAN)
     }
 
     fn pieces(&self, range: Range<usize>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let (mut start, mut at) = (range.start, range.start);
         while at < range.end {
-            if self.instructions[at].op != Op::Sum {
+            if !self.instructions[at].op.is_loop() {
                 at += 1;
                 continue;
             }
@@ -155,15 +163,17 @@ impl GradientEvaluator {
                     if live || marks[code.first + at] {
                         marks[code.loops[c as usize].term as usize] |= marks[code.first + at];
                         self.mark(c as usize + 1, live, marks);
-                        for limit in [a, b] {
-                            marks[limit as usize] = true;
+                        // The bounds of a fixed point have no influence on it.
+                        if code.instructions[*at].op == Op::Sum {
+                            marks[a as usize] = true;
+                            marks[b as usize] = true;
                         }
                     }
                 }
                 Piece::Straight(range) => {
                     for at in range.clone().rev() {
                         let Instruction { op, a, b, c } = code.instructions[at];
-                        let step = matches!(op, Op::Ceil | Op::Floor)
+                        let step = matches!(op, Op::Ceil | Op::Floor | Op::Table)
                             && (live || self.adjoints[code.first + at] != 0.0);
                         if !step && !marks[code.first + at] {
                             continue;
@@ -213,7 +223,8 @@ impl Sweep<'_> {
         for piece in blocks[block].iter().rev() {
             match piece {
                 Piece::Straight(range) => self.straight(range.clone()),
-                Piece::Loop(at) => self.repeat(*at),
+                Piece::Loop(at) if self.code.instructions[*at].op == Op::Sum => self.repeat(*at),
+                Piece::Loop(at) => self.implicit(*at),
             }
         }
     }
@@ -238,6 +249,32 @@ impl Sweep<'_> {
             self.adjoints[code.loops[c as usize].term as usize] += adjoint;
             self.block(c as usize + 1);
         }
+    }
+
+    /// The implicit function theorem: of `x = f(x, p)` the derivative by `p` is `∂f/∂p / (1 − ∂f/∂x)`.
+    fn implicit(&mut self, at: usize) {
+        let code = self.code;
+        let adjoint = self.adjoints[code.first + at];
+        if adjoint == 0.0 {
+            return;
+        }
+        let number = code.instructions[at].c as usize;
+        let body = code.body(at);
+        let results = code.first + body.start..code.first + body.end;
+        let term = code.loops[number].term as usize;
+        self.registers[results.start] = self.registers[code.first + at];
+        eval::run(code, body, self.registers, &mut Some(u64::MAX));
+        // The first sweep is for the slope alone.
+        let before = self.adjoints.to_vec();
+        let sweep = |tape: &mut Self, weight: f64| {
+            tape.adjoints[results.clone()].fill(0.0);
+            tape.adjoints[term] += weight;
+            tape.block(number + 1);
+            tape.adjoints[results.start]
+        };
+        let slope = sweep(self, 1.0);
+        self.adjoints.copy_from_slice(&before);
+        sweep(self, adjoint / (1.0 - slope));
     }
 
     fn straight(&mut self, range: Range<usize>) {
@@ -312,13 +349,9 @@ impl Sweep<'_> {
                 | Op::And
                 | Op::Or
                 | Op::Not
+                | Op::Table
                 | Op::Index => {}
-                Op::Sum => unreachable!("a piece of its own"),
-                #[allow(
-                    unreachable_patterns,
-                    reason = "operations are added one evaluator at a time"
-                )]
-                _ => unreachable!("refused when the evaluator was made"),
+                Op::Sum | Op::Root => unreachable!("pieces of their own"),
             }
         }
     }

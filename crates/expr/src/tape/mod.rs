@@ -97,35 +97,9 @@ impl Op {
         }
     }
 
-    /// Whether all evaluators know it, and not only the scalar one.
-    fn is_common(self) -> bool {
-        use Op::*;
-        matches!(
-            self,
-            Add | Sub
-                | Mul
-                | MulAdd
-                | Div
-                | Neg
-                | PowInt
-                | Pow
-                | Sqrt
-                | Exp
-                | Ln
-                | Max
-                | Min
-                | Ceil
-                | Floor
-                | Le
-                | Lt
-                | Eq
-                | And
-                | Or
-                | Not
-                | Select
-                | Sum
-                | Index
-        )
+    /// Whether the instructions after it are its body.
+    fn is_loop(self) -> bool {
+        matches!(self, Op::Sum | Op::Root)
     }
 
     /// How many of `a`, `b`, `c` are registers.
@@ -238,42 +212,21 @@ impl Program {
     }
 
     /// An evaluator of many points at once.
-    ///
-    /// # Errors
-    ///
-    /// [`ExprError::Unsupported`] if an operation can only be evaluated one point at a time.
-    pub fn batch(&self) -> Result<BatchEvaluator, ExprError> {
-        self.supported("a batch evaluator")?;
-        Ok(BatchEvaluator::new(Arc::clone(&self.code)))
+    #[must_use]
+    pub fn batch(&self) -> BatchEvaluator {
+        BatchEvaluator::new(Arc::clone(&self.code))
     }
 
     /// An evaluator of an output and its derivatives.
-    ///
-    /// # Errors
-    ///
-    /// [`ExprError::Unsupported`] if an operation has no derivative here.
-    pub fn gradient(&self) -> Result<GradientEvaluator, ExprError> {
-        self.supported("a gradient")?;
-        Ok(GradientEvaluator::new(Arc::clone(&self.code)))
+    #[must_use]
+    pub fn gradient(&self) -> GradientEvaluator {
+        GradientEvaluator::new(Arc::clone(&self.code))
     }
 
     /// An evaluator of boxes.
-    ///
-    /// # Errors
-    ///
-    /// [`ExprError::Unsupported`] if an operation cannot be bounded here.
-    pub fn intervals(&self) -> Result<IntervalEvaluator, ExprError> {
-        self.supported("an interval evaluator")?;
-        Ok(IntervalEvaluator::new(Arc::clone(&self.code)))
-    }
-
-    fn supported(&self, by: &'static str) -> Result<(), ExprError> {
-        match self.code.instructions.iter().find(|instruction| !instruction.op.is_common()) {
-            Some(instruction) => {
-                Err(ExprError::Unsupported { operation: instruction.op.name(), by })
-            }
-            None => Ok(()),
-        }
+    #[must_use]
+    pub fn intervals(&self) -> IntervalEvaluator {
+        IntervalEvaluator::new(Arc::clone(&self.code))
     }
 
     /// Names of the inputs, in order.

@@ -161,7 +161,7 @@ struct Writer<'a> {
 fn uses(code: &Code) -> Vec<u32> {
     let mut depth = vec![0u32; code.instructions.len()];
     for (at, instruction) in code.instructions.iter().enumerate() {
-        if instruction.op == Op::Sum {
+        if instruction.op.is_loop() {
             code.body(at).for_each(|inside| depth[inside] += 1);
         }
     }
@@ -194,6 +194,10 @@ impl Writer<'_> {
                     self.sum(at, depth)?;
                     at = self.code.body(at).end;
                     continue;
+                }
+                Op::Root | Op::Table => {
+                    let by = self.dialect.language();
+                    return Err(ExprError::Unsupported { operation: op.name(), by });
                 }
                 // Its name comes with its loop.
                 Op::Index => {}

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sglsim_expr::{
-    Context, Expr, Program, Symbol, Values, ceil, exp, ln, max, min, piecewise, pow, sqrt, sum,
+    Context, Expr, Interval, Program, Symbol, Values, ceil, exp, fixed_point, ln, max, min,
+    piecewise, pow, sqrt, sum, table,
 };
 
 use crate::{random, server};
@@ -30,7 +31,7 @@ proptest! {
             .collect();
         let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
         let mut got = vec![0.0; points.len()];
-        program.batch().unwrap().eval(&columns, &mut [&mut got]);
+        program.batch().eval(&columns, &mut [&mut got]);
         let mut scalar = program.evaluator();
         for (point, got) in points.iter().zip(got) {
             let want = scalar.eval1(&inputs(point));
@@ -43,7 +44,7 @@ proptest! {
     fn the_gradient_is_the_central_difference(script in random::script(20), point in random::point()) {
         let expr = random::build(&random::Symbols::new(), &script);
         let program = expr.compile(&random::NAMES).unwrap();
-        let (mut scalar, mut gradient) = (program.evaluator(), program.gradient().unwrap());
+        let (mut scalar, mut gradient) = (program.evaluator(), program.gradient());
         let at = inputs(&point);
         let mut by = [0.0; 5];
         let value = gradient.eval(&at, &mut by);
@@ -80,7 +81,7 @@ fn xy() -> (Expr, Expr) {
 #[track_caller]
 fn derivatives(expr: &Expr, x: f64, y: f64) -> [f64; 2] {
     let mut by = [0.0; 2];
-    expr.compile(&["x", "y"]).unwrap().gradient().unwrap().eval(&[x, y], &mut by);
+    expr.compile(&["x", "y"]).unwrap().gradient().eval(&[x, y], &mut by);
     by
 }
 
@@ -111,7 +112,7 @@ fn loops_have_derivatives() {
     assert_eq!(e.evaluate(&Values::from([("x", 1.0), ("y", 2.5)])).unwrap(), constant + slope);
     assert_eq!(derivatives(&e, 1.0, 2.5), [constant + 2.0 * slope, 4.0]);
     let gradient = |e: &Expr| {
-        let mut gradient = e.compile(&["x", "y"]).unwrap().gradient().unwrap();
+        let mut gradient = e.compile(&["x", "y"]).unwrap().gradient();
         gradient.eval(&[1.5, 2.5], &mut [0.0; 2]);
         gradient.steps()
     };
@@ -124,7 +125,7 @@ fn loops_have_derivatives() {
 fn outputs_have_their_own_gradient() {
     let (x, y) = xy();
     let program = Program::compile(&[&(&x * &y), &exp(&x)], &["x", "y"]).unwrap();
-    let mut gradient = program.gradient().unwrap();
+    let mut gradient = program.gradient();
     let mut by = [0.0; 2];
     assert_eq!(gradient.eval(&[0.0, 3.0], &mut by), 0.0);
     assert_eq!(by, [3.0, 0.0]);
@@ -150,4 +151,42 @@ fn a_server_has_elasticities() {
     let more = at.clone().with("hbm", hbm.value * 1.001);
     let change = module.evaluate(&more).unwrap() / value - 1.0;
     assert!((change / 0.001 - hbm.elasticity.unwrap()).abs() < 1e-2, "{change} {hbm:?}");
+}
+
+#[test]
+fn fixed_points_and_tables_in_every_evaluator() {
+    let cx = Context::new();
+    let p = cx.symbol(Symbol::real("p").positive()).unwrap();
+    let n = cx.symbol(Symbol::int("n").at_least(0.0).at_most(3.0)).unwrap();
+    let entry = table(&[1.5, 2.5, -1.0, 8.0], &n);
+    // x = p / x + entry / 4: half of entry / 4, and the root of its square and p.
+    let x = cx.unknown("x");
+    let e = fixed_point(&x, 1e-3, 1e3, &p / &x + &entry / 4) * &n + &p;
+    let program = e.compile(&["p", "n"]).unwrap();
+    let closed = |p: f64, n: usize| {
+        let half = [1.5, 2.5, -1.0, 8.0][n] / 8.0;
+        (half + f64::sqrt(half * half + p)) * n as f64 + p
+    };
+    let columns: [Vec<f64>; 2] = [
+        (0..70).map(|k| 0.5 + f64::from(k)).collect(),
+        (0..70).map(|k| f64::from(k % 4)).collect(),
+    ];
+    let mut batch = vec![0.0; 70];
+    program.batch().eval(&[&columns[0], &columns[1]], &mut [&mut batch]);
+    let (mut scalar, mut gradient, mut bounds) =
+        (program.evaluator(), program.gradient(), program.intervals());
+    for (at, got) in batch.into_iter().enumerate() {
+        let (p, n) = (columns[0][at], at % 4);
+        let want = scalar.eval1(&[p, n as f64]);
+        assert_eq!(got, want);
+        assert!((want - closed(p, n)).abs() < 1e-9 * want);
+        let mut by = [0.0; 2];
+        gradient.eval(&[p, n as f64], &mut by);
+        let slope = (closed(p * (1.0 + 1e-6), n) - closed(p * (1.0 - 1e-6), n)) / (2e-6 * p);
+        assert!((by[0] - slope).abs() < 1e-6 * slope, "{by:?} instead of {slope}");
+        assert_eq!(gradient.steps(), [false, n != 0]);
+        let bound = bounds.eval1(&[Interval::new(p, p + 1.0), Interval::point(n as f64)]);
+        assert!(bound.lo <= want && closed(p + 1.0, n) <= bound.hi + 1e-9, "{bound:?}");
+        assert!(bound.hi - bound.lo < 1e-4 + 2.0 * (closed(p + 1.0, n) - want));
+    }
 }

@@ -43,7 +43,7 @@ proptest! {
     fn intervals_contain_every_value(script in random::script(24), (boxes, points) in boxes()) {
         let expr = random::build(&random::Symbols::new(), &script);
         let program = expr.compile(&random::NAMES).unwrap();
-        let (mut scalar, mut intervals) = (program.evaluator(), program.intervals().unwrap());
+        let (mut scalar, mut intervals) = (program.evaluator(), program.intervals());
         let bound = intervals.eval1(&boxes);
         for point in points {
             let value = scalar.eval1(&point);
@@ -79,7 +79,7 @@ proptest! {
             // The same as a condition.
             let holds = expr.ge(target.lo).and(&expr.le(target.hi));
             let program = Program::compile(&[&holds], &random::NAMES).unwrap();
-            let kept = program.intervals().unwrap().contract(&mut left, &[Interval::point(1.0)]);
+            let kept = program.intervals().contract(&mut left, &[Interval::point(1.0)]);
             let mut condition = program.evaluator();
             for (point, value) in points.iter().zip(&values) {
                 let holds = condition.eval1(point) == 1.0;
@@ -87,7 +87,7 @@ proptest! {
             }
             kept
         } else {
-            program.intervals().unwrap().contract(&mut left, &[target])
+            program.intervals().contract(&mut left, &[target])
         };
         for (point, value) in points.iter().zip(&values) {
             if value.is_finite() && target.contains(*value) {
@@ -108,7 +108,7 @@ fn xy() -> (Expr, Expr) {
 #[track_caller]
 fn bound(expr: &Expr, x: (f64, f64), y: (f64, f64)) -> Interval {
     let boxes = [Interval::new(x.0, x.1), Interval::new(y.0, y.1)];
-    expr.compile(&["x", "y"]).unwrap().intervals().unwrap().eval1(&boxes)
+    expr.compile(&["x", "y"]).unwrap().intervals().eval1(&boxes)
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn integers_are_exact() {
     let n = cx.symbol(Symbol::int("n").at_least(0.0)).unwrap();
     let m = cx.symbol(Symbol::int("m").at_least(1.0)).unwrap();
     let e = ceil_div(&n, &m) * 7 - &n;
-    let mut bounds = e.compile(&["n", "m"]).unwrap().intervals().unwrap();
+    let mut bounds = e.compile(&["n", "m"]).unwrap().intervals();
     // ceil(4300 / 43) is 100, although 4300 / 43 is a rounded quotient.
     let point = [4300.0, 43.0].map(Interval::point);
     assert_eq!(bounds.eval1(&point), Interval::point(700.0 - 4300.0));
@@ -145,7 +145,7 @@ fn sums_of_uncertain_length() {
     let x = cx.symbol(Symbol::real("x")).unwrap();
     let i = cx.index("i");
     let e = sum(&i, 1, &n, max(&i * &i, &x));
-    let mut bounds = e.compile(&["n", "x"]).unwrap().intervals().unwrap();
+    let mut bounds = e.compile(&["n", "x"]).unwrap().intervals();
     let mut over =
         |n: (f64, f64), x: f64| bounds.eval1(&[Interval::new(n.0, n.1), Interval::point(x)]);
     let close = |a: Interval, lo: f64, hi: f64| {
@@ -169,7 +169,7 @@ fn a_server_is_bounded_and_contracted() {
         .chain(module.constraints.iter().map(|c| &c.holds))
         .collect();
     let program = Program::compile(&outputs, &names).unwrap();
-    let mut bounds = program.intervals().unwrap();
+    let mut bounds = program.intervals();
     for point in &server::POINTS {
         let at = server::values(point);
         let boxes: Vec<Interval> =
@@ -208,6 +208,6 @@ fn a_server_is_bounded_and_contracted() {
     let (x, y) = xy();
     let never = min(&x, &y).ge(2).and(&max(&x, &y).le(1));
     let mut sides = [Interval::new(0.0, 9.0); 2];
-    let mut bounds = never.compile(&["x", "y"]).unwrap().intervals().unwrap();
+    let mut bounds = never.compile(&["x", "y"]).unwrap().intervals();
     assert!(!bounds.contract(&mut sides, &[Interval::point(1.0)]));
 }
