@@ -274,7 +274,6 @@ impl Simulation {
     fn workers(&self) -> Result<Vec<Worker>, EngineError> {
         let mut workers = Vec::new();
         for pool in &self.plan.pools {
-            let program = pool.compile()?;
             for _ in 0..pool.workers {
                 let id = WorkerId::from_index(workers.len());
                 let ranks =
@@ -283,10 +282,9 @@ impl Simulation {
                         .collect::<Result<Vec<_>, EngineError>>()?;
                 let cost: Box<dyn CostModel> = match &self.cost {
                     Some(make) => make(id, pool),
-                    None => Box::new(LawCost::new(
-                        program.clone(),
-                        pool.coefficients.provenance.clone(),
-                    )),
+                    None => {
+                        Box::new(LawCost::new(pool.program(), pool.coefficients.provenance.clone()))
+                    }
                 };
                 workers.push(Worker::new(id, ranks, cost, &pool.cuda_graphs));
             }

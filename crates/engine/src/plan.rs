@@ -56,6 +56,8 @@ pub struct PoolPlan {
     pub fit: MemoryFit,
     /// Time of a step.
     pub law: StepLaw,
+    /// The same compiled, once: what is built in the laws' context later cannot change it.
+    program: StepProgram,
     /// Settings of the scheduler of each attention rank.
     pub scheduler: SchedulerConfig,
     /// Decode batch sizes with a CUDA graph, ascending.
@@ -160,6 +162,7 @@ impl PoolPlan {
         let options = memory_options(scenario, mode, config);
         let law = StepLaw::of(context, scope, model, &topology, &coefficients, &plan);
         let law = law.map_err(in_pool)?;
+        let program = law.compile().map_err(in_pool)?;
         let memory = MemoryLaw::of(context, scope, model, topology.gpu(), &plan, &options);
         let memory = memory.map_err(in_pool)?;
         let fit = memory.fit().map_err(in_pool)?;
@@ -180,6 +183,7 @@ impl PoolPlan {
             memory_options: options,
             fit,
             law,
+            program,
             scheduler,
             cuda_graphs: cuda_graph_sizes(largest),
         })
@@ -191,9 +195,10 @@ impl PoolPlan {
         self.workers * self.plan.gpus()
     }
 
-    pub(crate) fn compile(&self) -> Result<StepProgram, ScenarioError> {
-        let compiled = self.law.compile();
-        compiled.map_err(|source| ScenarioError::Pool { pool: self.path, source })
+    /// The compiled step law, with registers of its own.
+    #[must_use]
+    pub fn program(&self) -> StepProgram {
+        self.program.clone()
     }
 }
 

@@ -163,6 +163,11 @@ impl Run<'_> {
 
     fn worker_error(&self, worker: WorkerId, source: SchedError) -> EngineError {
         let hint = match &source {
+            SchedError::PromptTooLong { tokens, context_length, .. }
+                if tokens >= context_length =>
+            {
+                "; set oversized_requests to Refuse to go on without what the model cannot take"
+            }
             SchedError::PromptTooLong { .. } => {
                 "; raise tp_size or mem_fraction_static, or set oversized_requests to Refuse"
             }

@@ -3,7 +3,7 @@
 
 use sglsim_engine::PoolPlan;
 use sglsim_expr::{Constraint, Expr, Symbol, floor_div, max, min, min_of, piecewise};
-use sglsim_kernels::{MemoryLaw, MemoryOptions, MoeA2aBackend, StepFeatures, padded_batch};
+use sglsim_kernels::{MemoryLaw, MemoryOptions, StepFeatures, padded_batch};
 use sglsim_model::ModelShape;
 
 use crate::FormulaError;
@@ -29,7 +29,6 @@ pub(crate) struct Pool<'a> {
     pub(crate) tp_size: Expr,
     /// Attention replicas of one worker \[1\].
     pub(crate) dp_size: Expr,
-    ep_size: Expr,
     /// What a configuration of the pool must obey.
     pub(crate) constraints: Vec<Constraint>,
 }
@@ -77,13 +76,10 @@ impl<'a> Pool<'a> {
             f64::from(plan.workers),
         )?;
         law.decide_sizes(symbols);
-        let [tp_size, dp_size, ep_size] = law.sizes.clone();
+        let [tp_size, dp_size, _] = law.sizes.clone();
         let given = plan.law.constraints().iter().chain(plan.memory.constraints());
         let constraints = given.map(|constraint| imported(symbols, constraint)).collect();
-        let mut pool =
-            Self { plan, model, scope, law, workers, tp_size, dp_size, ep_size, constraints };
-        pool.expert_constraints();
-        Ok(pool)
+        Ok(Self { plan, model, scope, law, workers, tp_size, dp_size, constraints })
     }
 
     /// A name in the scope of the pool.
@@ -104,22 +100,6 @@ impl<'a> Pool<'a> {
     /// Adds a constraint under a name in the scope of the pool.
     pub(crate) fn must(&mut self, name: &str, doc: &str, holds: Expr) {
         self.constraints.push(Constraint::new(self.name(name), holds, doc));
-    }
-
-    /// What the parallel sizes must obey for experts beside the constraints of the step law
-    /// ([`sglsim_kernels::ParallelPlan::check`]).
-    fn expert_constraints(&mut self) {
-        let Some(moe) = &self.model.moe else { return };
-        let (tp, ep) = (self.tp_size.clone(), self.ep_size.clone());
-        let width = moe.moe_intermediate_size * &ep;
-        self.must(
-            "tp_divides_experts",
-            "moe_intermediate_size is a multiple of tp_size / ep_size",
-            (&tp * floor_div(&width, &tp)).equals(&width),
-        );
-        if self.plan.plan.moe_a2a_backend == MoeA2aBackend::DeepEp {
-            self.must("ep_is_tp", "DeepEP spreads the experts over all ranks", ep.equals(&tp));
-        }
     }
 
     /// Tokens that one rank computes in one step, `chunked_prefill_size` divided by the ranks as

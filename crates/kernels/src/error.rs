@@ -26,7 +26,7 @@ pub enum KernelError {
         nearest: Nearest,
     },
     /// A coefficient is out of range.
-    #[error("coefficient `{name}` is {value} {unit}, allowed is {allowed}")]
+    #[error("coefficient `{name}` is {value}{}, allowed is {allowed}", unit_word(unit))]
     Coefficient {
         /// Its name.
         name: &'static str,
@@ -101,4 +101,9 @@ fn would_fit(tp_size: Option<u32>) -> String {
         Some(tp) => format!("the smallest tp_size that fits is {tp}"),
         None => "no tp_size fits".to_owned(),
     }
+}
+
+/// A unit behind a number; dimensionless numbers have none.
+fn unit_word(unit: &str) -> String {
+    if unit == "1" { String::new() } else { format!(" {unit}") }
 }

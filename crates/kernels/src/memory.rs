@@ -210,14 +210,15 @@ impl MemoryLaw {
 
         let available = (&hbm_capacity - &runtime) * &mem_fraction_static;
         let for_kv = max(0, &available - &weight_bytes);
-        let mut tokens = &page_size * floor_div(for_kv / &cell_bytes, &page_size);
+        let mut room = for_kv / &cell_bytes;
         if let Some(limit) = options.max_total_tokens {
-            tokens = min(tokens, limit);
+            room = min(room, limit);
         }
+        let tokens = &page_size * floor_div(room, &page_size);
         let max_total_num_tokens =
             label("max_total_num_tokens", "token", "capacity of a rank's KV cache", tokens);
         let max_running_requests = label(
-            "max_running_requests",
+            "rank_max_running_requests",
             "1",
             "most requests that run at once on one attention replica",
             running_requests(&max_total_num_tokens, &knobs, options, &settings),

@@ -1,5 +1,7 @@
 //! How a model is spread over the GPUs of one worker.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sglsim_model::{Attention, ModelShape};
 
@@ -42,12 +44,22 @@ pub struct ParallelPlan {
 
 /// How tokens reach the experts of other ranks (`--moe-a2a-backend`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MoeA2aBackend {
     /// Every rank sees every token; an all-reduce adds the experts' results.
     #[default]
     None,
     /// DeepEP's dispatch and combine; forces `ep_size = tp_size`.
     DeepEp,
+}
+
+impl fmt::Display for MoeA2aBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::DeepEp => "deepep",
+        })
+    }
 }
 
 impl Default for ParallelPlan {
@@ -144,8 +156,8 @@ impl ParallelPlan {
             if self.moe_a2a_backend != MoeA2aBackend::None {
                 return Err(KernelError::Unsupported {
                     field: "moe_a2a_backend",
-                    value: format!("{:?}", self.moe_a2a_backend),
-                    reason: format!("`{}` has no experts; allowed is None", model.name),
+                    value: self.moe_a2a_backend.to_string(),
+                    reason: format!("`{}` has no experts; allowed is none", model.name),
                 });
             }
             return size("ep_size", ep)
@@ -163,7 +175,7 @@ impl ParallelPlan {
         )?;
         if self.moe_a2a_backend == MoeA2aBackend::DeepEp {
             size("ep_size", ep)
-                .must(format!("DeepEp needs it equal to tp_size ({tp})"), |ep| ep == tp)?;
+                .must(format!("deepep needs it equal to tp_size ({tp})"), |ep| ep == tp)?;
         }
         Ok(())
     }

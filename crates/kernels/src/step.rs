@@ -9,7 +9,9 @@ use sglsim_model::{Attention, ModelShape};
 
 use crate::features::Features;
 use crate::scope::Scope;
-use crate::{Coefficients, Hardware, KernelError, LawSet, ParallelPlan, StepFeatures};
+use crate::{
+    Coefficients, Hardware, KernelError, LawSet, MoeA2aBackend, ParallelPlan, StepFeatures,
+};
 
 mod layers;
 mod work;
@@ -174,7 +176,7 @@ impl StepLaw {
 
         Ok(Self {
             step_time,
-            constraints: constraints(model, &knobs, &scope),
+            constraints: constraints(model, plan, &knobs, &scope),
             inputs: StepFeatures::NAMES.iter().map(|name| scope.name(name)).collect(),
             values: scope.values,
             features,
@@ -286,7 +288,12 @@ impl Clone for StepProgram {
     }
 }
 
-fn constraints(model: &ModelShape, knobs: &Knobs, scope: &Scope<'_>) -> Vec<Constraint> {
+fn constraints(
+    model: &ModelShape,
+    plan: &ParallelPlan,
+    knobs: &Knobs,
+    scope: &Scope<'_>,
+) -> Vec<Constraint> {
     let Knobs { tp_size, dp_size, ep_size } = knobs;
     let divides = |a: &Expr, b: &Expr| (a * floor_div(b, a)).equals(b);
     let of = |count: u32| scope.cx.constant(count);
@@ -317,11 +324,25 @@ fn constraints(model: &ModelShape, knobs: &Knobs, scope: &Scope<'_>) -> Vec<Cons
     }
     match &model.moe {
         None => must("ep_is_1", "there are no experts to spread", ep_size.equals(1)),
-        Some(moe) => must(
-            "ep_divides_experts",
-            "tp_size and the number of experts are multiples of ep_size",
-            all_of([divides(ep_size, tp_size), divides(ep_size, &of(moe.num_experts))]),
-        ),
+        Some(moe) => {
+            must(
+                "ep_divides_experts",
+                "tp_size and the number of experts are multiples of ep_size",
+                all_of([divides(ep_size, tp_size), divides(ep_size, &of(moe.num_experts))]),
+            );
+            must(
+                "tp_divides_experts",
+                "moe_intermediate_size is a multiple of tp_size / ep_size",
+                divides(tp_size, &(moe.moe_intermediate_size * ep_size)),
+            );
+            if plan.moe_a2a_backend == MoeA2aBackend::DeepEp {
+                must(
+                    "ep_is_tp",
+                    "DeepEP spreads the experts over all ranks",
+                    ep_size.equals(tp_size),
+                );
+            }
+        }
     }
     all
 }

@@ -5,8 +5,6 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use sglsim_units::Nearest;
-
 /// A workload cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -140,12 +138,12 @@ pub enum TraceErrorKind {
         column: Option<usize>,
     },
     /// A field or column is missing.
-    #[error("there is no `{field}`{nearest} (there are: {})", present.join(", "))]
+    #[error("there is no `{field}`{} (there are: {})", misspelt(misspelling.as_deref()), present.join(", "))]
     Missing {
         /// The missing field.
         field: &'static str,
         /// The present field that may be a misspelling of it.
-        nearest: Nearest,
+        misspelling: Option<String>,
         /// All fields that are present.
         present: Vec<String>,
     },
@@ -189,6 +187,10 @@ pub enum TraceErrorKind {
         /// The formats and how they begin.
         known: String,
     },
+}
+
+fn misspelt(name: Option<&str>) -> String {
+    name.map(|name| format!("; is `{name}` a misspelling of it?")).unwrap_or_default()
 }
 
 /// Shortens what a user wrote for a message.

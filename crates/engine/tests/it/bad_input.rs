@@ -87,7 +87,7 @@ fn names() {
         ("(gpu: \"H100-SXM\")", "(gpu: \"H100-SXM\", scale_up: \"NVLnk4\")"),
         ("tp_size: 1", "schedule_policy: fcsf"),
         ("tp_size: 1", "radix_eviction_policy: lur"),
-        ("tp_size: 1", "moe_a2a_backend: DeepEp2"),
+        ("tp_size: 1", "moe_a2a_backend: deepep2"),
         ("model: \"Llama-3.1-8B\"", "model: \"nowhere/config.json\""),
         ("Poisson(rate: 4.0)", "Closed(concurrency: 4)"),
     ]));
@@ -127,7 +127,7 @@ fn numbers() {
         ("tp_size: 1", "schedule_conservativeness: -1.0"),
         ("tp_size: 1", "schedule_conservativeness: inf"),
         ("tp_size: 1", "schedule_conservativeness: NaN"),
-        ("tp_size: 1", "moe_a2a_backend: DeepEp"),
+        ("tp_size: 1", "moe_a2a_backend: deepep"),
         ("0.5", "2.0"),
         ("0.5", "NaN"),
         ("0.8", "-0.8"),

@@ -26,7 +26,7 @@ fn out_of_range_is_refused_and_changes_nothing() {
     let wrong = Coefficients { kv_read_efficiency: 1.5, ..defaults };
     assert_eq!(
         wrong.check().unwrap_err().to_string(),
-        "coefficient `kv_read_efficiency` is 1.5 1, allowed is > 0 and <= 1"
+        "coefficient `kv_read_efficiency` is 1.5, allowed is > 0 and <= 1"
     );
 }
 

@@ -41,13 +41,12 @@ pub(super) fn static_fraction(
 ) -> Result<Expr, KernelError> {
     let (mode, deep_ep) =
         (options.disaggregation_mode, plan.moe_a2a_backend == MoeA2aBackend::DeepEp);
-    let mut count = |name: &str, doc: &str, value: u32| {
-        scope.valued(Symbol::int(name).positive().doc(doc), f64::from(value))
+    let mut count = |name: &str, unit, doc: &str, value: u32| {
+        scope.valued(Symbol::int(name).positive().unit(unit).doc(doc), f64::from(value))
     };
-    let batch =
-        count("cuda_graph_max_bs", "largest captured decode batch", settings.cuda_graph_max_bs)?;
-    let chunk =
-        count("chunked_prefill_size", "tokens of one prefill step", settings.chunked_prefill_size)?;
+    let (graph, chunk) = (settings.cuda_graph_max_bs, settings.chunked_prefill_size);
+    let batch = count("cuda_graph_max_bs", "1", "largest captured decode batch", graph)?;
+    let chunk = count("chunked_prefill_size", "token", "tokens of one prefill step", chunk)?;
 
     let activations = match (mode, options.max_running_requests) {
         (DisaggregationMode::Decode, Some(most)) => max(2048, batch.context().constant(most)),

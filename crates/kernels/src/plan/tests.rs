@@ -56,9 +56,9 @@ fn refusals_name_what_would_do() {
         ParallelPlan { moe_a2a_backend: MoeA2aBackend::DeepEp, ..ParallelPlan::tensor(8) };
     assert_eq!(
         refused(deep_ep, "DeepSeek-V3", 8),
-        "`ep_size` is 1, but DeepEp needs it equal to tp_size (8); allowed: 8; nearest: 8"
+        "`ep_size` is 1, but deepep needs it equal to tp_size (8); allowed: 8; nearest: 8"
     );
-    assert!(refused(deep_ep, "Llama-3.1-8B", 8).contains("has no experts; allowed is None"));
+    assert!(refused(deep_ep, "Llama-3.1-8B", 8).contains("has no experts; allowed is none"));
 }
 
 #[test]

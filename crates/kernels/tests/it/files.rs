@@ -6,7 +6,7 @@ use sglsim_kernels::{Coefficients, MemoryOptions, MoeA2aBackend, ParallelPlan};
 #[test]
 fn plans_and_options_have_sglangs_names_and_defaults() {
     let plan: ParallelPlan =
-        ron::from_str("(tp_size: 16, dp_size: 16, ep_size: 16, moe_a2a_backend: DeepEp)").unwrap();
+        ron::from_str("(tp_size: 16, dp_size: 16, ep_size: 16, moe_a2a_backend: deepep)").unwrap();
     assert_eq!((plan.tp_size, plan.pp_size), (16, 1));
     assert_eq!(plan.moe_a2a_backend, MoeA2aBackend::DeepEp);
     let options: MemoryOptions =

@@ -109,7 +109,7 @@ impl SyntheticConfig {
             check("requests", requests, 1..=most)?;
         }
         if let Some(duration) = self.duration {
-            check("duration", duration, f64::MIN_POSITIVE..=f64::MAX)?;
+            check("duration", duration, 1e-9..=1e9)?;
         }
         if self.requests.is_none() {
             let arrivals = self.arrivals.name();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use sglsim_radix::Span;
-use sglsim_units::Nearest;
+use sglsim_units::nearest;
 
 use super::lines::Lines;
 use super::table::{Rows, length};
@@ -49,7 +49,7 @@ impl Blocks {
         let field = |field: &'static str| {
             object.get(field).ok_or_else(|| TraceErrorKind::Missing {
                 field,
-                nearest: Nearest::to(field, object.keys().map(String::as_str)),
+                misspelling: nearest(field, object.keys().map(String::as_str)).map(str::to_owned),
                 present: object.keys().cloned().collect(),
             })
         };

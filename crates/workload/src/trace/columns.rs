@@ -6,7 +6,7 @@ use super::clock::wall_clock;
 use super::lines::Lines;
 use super::table::{Rows, length};
 use crate::error::{TraceError, TraceErrorKind, shortened};
-use sglsim_units::Nearest;
+use sglsim_units::nearest;
 
 /// The columns of one CSV format.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +61,13 @@ impl Columns {
         let present: Vec<String> = cells(header).map(str::to_owned).collect();
         let position = |field: &'static str| {
             present.iter().position(|name| name == field).ok_or_else(|| {
-                let nearest = Nearest::to(field, present.iter().map(String::as_str));
-                lines.error(TraceErrorKind::Missing { field, nearest, present: present.clone() })
+                let misspelling =
+                    nearest(field, present.iter().map(String::as_str)).map(str::to_owned);
+                lines.error(TraceErrorKind::Missing {
+                    field,
+                    misspelling,
+                    present: present.clone(),
+                })
             })
         };
         let (time, input, output) =

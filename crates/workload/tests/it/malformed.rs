@@ -35,7 +35,7 @@ fn fields_of_json_lines() {
     check(
         second("input_length", "input_lenght"),
         2,
-        &format!("there is no `input_length`; did you mean `input_lenght`? {present}"),
+        &format!("there is no `input_length`; is `input_lenght` a misspelling of it? {present}"),
     );
     check(
         second("timestamp", "x"),
@@ -118,7 +118,7 @@ fn csv() {
     check(
         header.replace("ContextTokens", "ContextToken"),
         1,
-        "there is no `ContextTokens`; did you mean `ContextToken`? \
+        "there is no `ContextTokens`; is `ContextToken` a misspelling of it? \
          (there are: TIMESTAMP, ContextToken, GeneratedTokens)",
     );
     check(
