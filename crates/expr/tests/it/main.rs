@@ -11,6 +11,7 @@ mod evaluate;
 mod evaluators;
 mod export;
 mod facts;
+mod guide;
 mod intervals;
 mod random;
 mod server;
