@@ -44,6 +44,12 @@ enum Form {
     Latex,
     /// The expression with its value, variables and constraints
     Json,
+    /// A Python module that needs nothing but Python
+    Python,
+    /// A Python module for whole arrays, by NumPy or what is called alike
+    Numpy,
+    /// A C function
+    C,
 }
 
 /// The metrics by name, as `--help` shows them.
@@ -75,6 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Form::Sympy => formula.to_sympy()?,
         Form::Latex => formula.to_latex()?,
         Form::Json => serde_json::to_string_pretty(&formula.to_json()?)? + "\n",
+        Form::Python => formula.module.to_python()?,
+        Form::Numpy => formula.module.to_numpy()?,
+        Form::C => formula.module.to_c()?,
     })
 }
 
