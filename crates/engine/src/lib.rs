@@ -67,10 +67,10 @@ pub use sglsim_radix::{
 };
 pub use sglsim_router::{PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView};
 pub use sglsim_sched::{
-    BatchState, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs, ForwardMode,
-    LongestOutputFirst, LongestPrefixMatch, Memory, Needs, PrefillAdder, QueueEntry, ReqView,
-    SchedError, SchedulePolicy, SchedulePolicyName, Scheduler, SchedulerConfig, SglangScheduler,
-    Slot,
+    BatchState, CLIP_MAX_NEW_TOKENS, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs,
+    ForwardMode, LongestOutputFirst, LongestPrefixMatch, Memory, NUM_RESERVED_DECODE_TOKENS, Needs,
+    NewTokenRatio, PrefillAdder, QueueEntry, ReqView, SchedError, SchedulePolicy,
+    SchedulePolicyName, Scheduler, SchedulerConfig, SglangScheduler, Slot,
 };
 pub use sglsim_units::{RequestId, RngStreams, Seconds, SimTime, TokenCount, WorkerId};
 pub use sglsim_workload::{Finished, Request, Workload, WorkloadConfig, WorkloadError};

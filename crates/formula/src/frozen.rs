@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sglsim_engine::{Report, RequestRecord, Scenario, WorkloadConfig};
+use sglsim_engine::{
+    CLIP_MAX_NEW_TOKENS, NewTokenRatio, Report, RequestRecord, Scenario, WorkloadConfig,
+};
 use sglsim_expr::Symbol;
 use sglsim_workload::Arrivals;
 
@@ -330,13 +332,6 @@ struct Reservation {
 impl Reservation {
     const WHOLE: Self = Self { max_new_tokens: None, ratio: 1.0 };
 
-    /// A request's future counts for no more than this (`CLIP_MAX_NEW_TOKENS`) \[token\].
-    const CLIP: f64 = 4096.0;
-
-    /// The lowest `new_token_ratio`: SGLANG_INIT_NEW_TOKEN_RATIO times
-    /// SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR.
-    const LOWEST_RATIO: f64 = 0.7 * 0.14;
-
     fn of(scenario: &Scenario) -> Self {
         let limit = match &scenario.workload {
             WorkloadConfig::Trace(trace) => trace.replay.max_new_tokens,
@@ -345,7 +340,9 @@ impl Reservation {
         match limit {
             None => Self::WHOLE,
             Some(limit) => {
-                Self { max_new_tokens: Some(f64::from(limit)), ratio: Self::LOWEST_RATIO }
+                // After many decode steps, at a `schedule_conservativeness` of 1.
+                let ratio = NewTokenRatio::new(1.0).minimum();
+                Self { max_new_tokens: Some(f64::from(limit)), ratio }
             }
         }
     }
@@ -356,7 +353,7 @@ impl Reservation {
             Some(limit) => limit - output / 2.0,
             None => output / 2.0,
         };
-        self.ratio * rest.min(Self::CLIP)
+        self.ratio * rest.min(CLIP_MAX_NEW_TOKENS as f64)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A pool of workers as a formula sees it: its knobs, its memory, and the two kinds of steps that its
 //! workers run.
 
-use sglsim_engine::PoolPlan;
+use sglsim_engine::{NUM_RESERVED_DECODE_TOKENS, PoolPlan};
 use sglsim_expr::{Constraint, Expr, Symbol, floor_div, max, min, min_of, piecewise};
 use sglsim_kernels::{MemoryLaw, MemoryOptions, StepFeatures, padded_batch};
 use sglsim_model::ModelShape;
@@ -11,10 +11,6 @@ use crate::symbols::Symbols;
 
 /// Value of a cap that nobody set: beyond any memory.
 const NO_LIMIT: f64 = 1e9;
-
-/// KV slots that a decode worker keeps free beside each request (SGLang 0.5.23, `server_args.py`,
-/// `num_reserved_decode_tokens`) \[token\].
-const NUM_RESERVED_DECODE_TOKENS: f64 = 512.0;
 
 /// A pool and the symbols of its configuration.
 #[derive(Debug)]
@@ -212,7 +208,7 @@ impl<'a> Pool<'a> {
             .non_negative()
             .unit("token")
             .doc("KV slots kept free beside each request");
-        Ok(symbols.parameter(symbol, NUM_RESERVED_DECODE_TOKENS)?)
+        Ok(symbols.parameter(symbol, NUM_RESERVED_DECODE_TOKENS as f64)?)
     }
 
     /// Time of a step in which ranks extend and none decodes \[s\].

@@ -50,6 +50,12 @@ impl NewTokenRatio {
         self.current
     }
 
+    /// The smallest ratio that decay comes to.
+    #[must_use]
+    pub fn minimum(self) -> f64 {
+        self.minimum
+    }
+
     /// One decode step found room.
     pub fn decay(&mut self) {
         let step = (self.initial - self.minimum) / DECAY_STEPS;
