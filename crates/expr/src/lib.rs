@@ -46,6 +46,27 @@
 //! expression that carries its [`ExprError`] to whoever evaluates, compiles or exports it.
 //! (Rust cannot tell the type of `8 * &x` where a method is called on it: write `(&x * 8).le(64)`.)
 //!
+//! What symbols are declared in is checked as laws are built: seconds are not added to bytes. Base
+//! dimensions are s, B and FLOP, anything else is counted and pure; a number fits what it is added to,
+//! and what it multiplies keeps its power of time.
+//!
+//! ```
+//! # use sglsim_expr::{Context, Symbol};
+//! # let cx = Context::new();
+//! let bytes = cx.symbol(Symbol::real("bytes").unit("B"))?;
+//! let latency = cx.symbol(Symbol::real("latency").unit("s"))?;
+//! let wrong = &bytes + &latency;
+//! assert_eq!(wrong.check().unwrap_err().to_string(), "`+` of `bytes` in B and `latency` in s");
+//! # Ok::<(), sglsim_expr::ExprError>(())
+//! ```
+//!
+//! Beyond arithmetic there are the choice of a kernel ([`min_of_feasible`]), the root of an equation
+//! ([`fixed_point`]), recorded histories ([`table`]) and calibrated curves ([`lookup`]), and what is
+//! known but cannot be proven ([`Expr::assume`]).
+//!
+//! A [`sum`] whose body is made of polynomials and extrema of lines has no loop: a decode time over
+//! thousands of tokens, with rooflines and kernels, costs as much as a few dozen operations.
+//!
 //! # Evaluating
 //!
 //! [`Expr::evaluate`] checks every value against its symbol's sort and domain. [`Expr::compile`]
@@ -77,6 +98,9 @@
 //! assert!(bound.lo <= 3.5 && bound.hi >= 4.0);
 //! # Ok::<(), sglsim_expr::ExprError>(())
 //! ```
+//!
+//! [`Expr::active_arms`] tells which kernel, bottleneck and branch decide at a point, and how far the
+//! next one is.
 //!
 //! # Simplifying
 //!
@@ -125,6 +149,7 @@ mod module;
 mod node;
 mod number;
 mod ops;
+mod regime;
 mod sensitivity;
 mod simplify;
 mod special;
@@ -142,6 +167,7 @@ pub use ops::{
     Operand, add_of, all_of, ceil, ceil_div, exp, floor, floor_div, ln, max, max_of, min, min_of,
     piecewise, pow, sqrt, sum,
 };
+pub use regime::{ActiveArm, Decision, NextArm};
 pub use sensitivity::Sensitivity;
 pub use simplify::{Limits, Simplified, Stop};
 pub use special::{abs, fixed_point, lookup, min_of_feasible, modulo, table};

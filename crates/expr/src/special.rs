@@ -9,7 +9,7 @@ use crate::{Expr, ExprError, Number, Operand, max, piecewise};
 /// This is how an engine chooses a kernel. A value that is not feasible has no influence, even where
 /// it is undefined. Where none is feasible the result is infeasible: [`Expr::evaluate`] reports
 /// [`ExprError::Infeasible`] if it matters, and [`Evaluator::eval`](crate::Evaluator::eval) takes it
-/// as infinite.
+/// as infinite. [`Expr::active_arms`] tells which one was taken.
 ///
 /// ```
 /// use sglsim_expr::{Context, Symbol, Values, min_of_feasible};

@@ -14,6 +14,7 @@ mod facts;
 mod guide;
 mod intervals;
 mod random;
+mod regime;
 mod server;
 mod simplify;
 mod sources;

@@ -1,0 +1,272 @@
+//! Which arm decides: the regime of a formula at a point.
+
+use std::fmt;
+
+use sglsim_units::HashSet;
+
+use crate::arena::Arena;
+use crate::facts::FreeSet;
+use crate::node::{Id, Node};
+use crate::number::Number;
+use crate::{Expr, ExprError, Module, Program, Values};
+
+/// What kind of decision was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// The greatest of several.
+    Max,
+    /// The least of several.
+    Min,
+    /// The least feasible one of several, by name.
+    Choice,
+    /// The first whose guard holds.
+    Piecewise,
+}
+
+/// A decision at a point: the arm that counts, and what would count next.
+///
+/// As text it is one line, such as `time: min_of ring (14), 14.3 % before one-shot (16)`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ActiveArm {
+    /// Name of the expression that decides, or its text if it has none.
+    pub decides: String,
+    /// Kind of decision.
+    pub decision: Decision,
+    /// The arm that counts: its name or its text; for a piecewise expression with its guard.
+    pub arm: String,
+    /// Value of that arm.
+    pub value: f64,
+    /// The closest of the other arms; of a piecewise expression, the comparison in its guards that
+    /// is closest to changing. `None` if there is no other.
+    pub next: Option<NextArm>,
+}
+
+/// What would decide next.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NextArm {
+    /// The arm, or the comparison, by name or text.
+    pub arm: String,
+    /// Value of the arm; of a comparison, of its left side.
+    pub value: f64,
+    /// How far it is: the difference of the two arms, or of the two sides of the comparison.
+    pub margin: f64,
+}
+
+impl Expr {
+    /// The decisions that lead to the value at a point, outermost first: every maximum, minimum,
+    /// [choice](crate::min_of_feasible) and piecewise expression that has a name or a named arm.
+    ///
+    /// Only the arm that counts is looked into, and nothing inside a sum or a fixed point.
+    ///
+    /// ```
+    /// use sglsim_expr::{Context, Symbol, Values, max, min_of_feasible};
+    /// let cx = Context::new();
+    /// let n = cx.symbol(Symbol::int("n").at_least(1.0).unit("token"))?;
+    /// let compute = (&n * 3).named("compute", "", "");
+    /// let memory = (&n + 40).named("memory", "", "");
+    /// let roof = max(&compute, &memory).named("gemm", "", "");
+    /// let link = min_of_feasible([
+    ///     ("ring", 5 + &n, cx.truth(true)),
+    ///     ("one-shot", 1 + 3 * &n, n.le(8)),
+    /// ]);
+    /// let step = roof + link.named("all_reduce", "", "");
+    /// let arms = step.active_arms(&Values::from([("n", 5.0)]))?;
+    /// let words: Vec<String> = arms.iter().map(ToString::to_string).collect();
+    /// assert_eq!(words, [
+    ///     "all_reduce: min_of ring (10), 60.0 % before one-shot (16)",
+    ///     "gemm: max memory (45), 66.7 % before compute (15)",
+    /// ]);
+    /// # Ok::<(), sglsim_expr::ExprError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Expr::evaluate`].
+    pub fn active_arms(&self, values: &Values) -> Result<Vec<ActiveArm>, ExprError> {
+        self.evaluate(values)?;
+        let symbols = self.free_symbols();
+        let names: Vec<&str> = symbols.iter().map(|symbol| symbol.name.as_str()).collect();
+        // Evaluating has found a value for every symbol.
+        let inputs: Vec<f64> =
+            names.iter().map(|name| values.get(name).unwrap_or(f64::NAN)).collect();
+        let closed: Vec<Id> = {
+            let arena = self.cx.lock();
+            let all = arena.reachable(&[self.id]).into_iter();
+            all.filter(|id| arena.facts(*id).free == FreeSet::EMPTY).collect()
+        };
+        let exprs: Vec<Expr> = closed.iter().map(|id| self.cx.expr(*id)).collect();
+        let program = Program::compile(&exprs.iter().collect::<Vec<_>>(), &names)?;
+        let mut found = vec![0.0; closed.len()];
+        program.evaluator().eval(&inputs, &mut found);
+        let arena = self.cx.lock();
+        Ok(Regime { arena: &arena, closed: &closed, values: &found }.decisions(self.id))
+    }
+}
+
+impl Module {
+    /// The decisions that lead to the objective at a point, as [`Expr::active_arms`]; what is not in
+    /// `values` has the module's own value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::evaluate`].
+    pub fn active_arms(&self, values: &Values) -> Result<Vec<ActiveArm>, ExprError> {
+        self.objective.active_arms(&self.point(values)?)
+    }
+}
+
+/// The value of every closed part at a point.
+struct Regime<'a> {
+    arena: &'a Arena,
+    /// In ascending order.
+    closed: &'a [Id],
+    values: &'a [f64],
+}
+
+impl Regime<'_> {
+    fn decisions(&self, root: Id) -> Vec<ActiveArm> {
+        let mut found = Vec::new();
+        let mut live: HashSet<Id> = [root].into_iter().collect();
+        // Parents have greater ids than their children.
+        for id in self.closed.iter().rev() {
+            if !live.contains(id) {
+                continue;
+            }
+            let node = self.arena.shape(*id);
+            match self.decision(*id, &node) {
+                Some((arm, next)) => {
+                    live.insert(next);
+                    found.extend(arm);
+                }
+                None => node.for_each_child(|child| {
+                    live.insert(child);
+                }),
+            }
+        }
+        found
+    }
+
+    /// The decision of a node, if it is to be told, and the arm that counts.
+    fn decision(&self, id: Id, node: &Node<Number>) -> Option<(Option<ActiveArm>, Id)> {
+        let (decision, arms): (Decision, Vec<(String, Id)>) = match node {
+            Node::Max(arms) => (Decision::Max, arms.iter().map(|a| (self.name(*a), *a)).collect()),
+            Node::Min(arms) => (Decision::Min, arms.iter().map(|a| (self.name(*a), *a)).collect()),
+            Node::MinOf(choices) => {
+                let feasible = choices.iter().filter(|choice| self.value(choice.guard) != 0.0);
+                let arms = feasible.map(|choice| (choice.name.to_string(), choice.value));
+                (Decision::Choice, arms.collect())
+            }
+            Node::Piecewise { arms, otherwise } => {
+                return Some(self.branch(id, arms, *otherwise));
+            }
+            _ => return None,
+        };
+        let sign = if decision == Decision::Max { -1.0 } else { 1.0 };
+        let mut order: Vec<usize> = (0..arms.len()).collect();
+        // Stable: of equal arms the first counts.
+        let cost = |at: usize| sign * self.value(arms[at].1);
+        order.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)));
+        let (name, chosen) = arms.get(*order.first()?)?;
+        let value = self.value(*chosen);
+        let next = order.get(1).map(|at| {
+            let other = self.value(arms[*at].1);
+            NextArm { arm: arms[*at].0.clone(), value: other, margin: (other - value).abs() }
+        });
+        let told = decision == Decision::Choice
+            || self.labelled(id)
+            || arms.iter().any(|(_, arm)| self.labelled(*arm));
+        let told = told.then(|| ActiveArm {
+            decides: self.name(id),
+            decision,
+            arm: name.clone(),
+            value,
+            next,
+        });
+        Some((told, *chosen))
+    }
+
+    fn branch(&self, id: Id, arms: &[(Id, Id)], otherwise: Id) -> (Option<ActiveArm>, Id) {
+        let at = arms.iter().position(|(guard, _)| self.value(*guard) != 0.0);
+        let (chosen, why) = match at {
+            Some(at) => (arms[at].1, format!(" if {}", self.arena.text(arms[at].0, 80))),
+            None => (otherwise, " otherwise".to_owned()),
+        };
+        let values = || arms.iter().map(|(_, value)| *value).chain([otherwise]);
+        if !(self.labelled(id) || values().any(|value| self.labelled(value))) {
+            return (None, chosen);
+        }
+        let tested = &arms[..at.map_or(arms.len(), |at| at + 1)];
+        let guards: Vec<Id> = tested.iter().map(|(guard, _)| *guard).collect();
+        let sides = |guard: Id| match *self.arena.node(guard) {
+            Node::Le(a, b) | Node::Lt(a, b) | Node::Eq(a, b) => Some((guard, a, b)),
+            _ => None,
+        };
+        let boolean = |id: Id| self.arena.facts(id).boolean;
+        let comparisons =
+            self.arena.reachable_while(&guards, boolean).into_iter().filter_map(sides);
+        let next = comparisons
+            .map(|(guard, a, b)| NextArm {
+                arm: self.arena.text(guard, 80),
+                value: self.value(a),
+                margin: (self.value(a) - self.value(b)).abs(),
+            })
+            .min_by(|a, b| a.margin.total_cmp(&b.margin));
+        let told = ActiveArm {
+            decides: self.name(id),
+            decision: Decision::Piecewise,
+            arm: self.name(chosen) + &why,
+            value: self.value(chosen),
+            next,
+        };
+        (Some(told), chosen)
+    }
+
+    fn value(&self, id: Id) -> f64 {
+        let at = self.closed.binary_search(&id).expect("children of closed parts are closed");
+        self.values[at]
+    }
+
+    fn labelled(&self, id: Id) -> bool {
+        self.arena.label(id).is_some()
+    }
+
+    fn name(&self, id: Id) -> String {
+        match self.arena.label(id) {
+            Some(label) => label.name.clone(),
+            None => self.arena.text(id, 80),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Decision::Max => "max",
+            Decision::Min => "min",
+            Decision::Choice => "min_of",
+            Decision::Piecewise => "piecewise",
+        })
+    }
+}
+
+impl fmt::Display for ActiveArm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {} ({})", self.decides, self.decision, self.arm, self.value)?;
+        match &self.next {
+            None => Ok(()),
+            Some(next) if self.decision == Decision::Piecewise => {
+                write!(f, ", {} away from a change of {}", next.margin, next.arm)
+            }
+            Some(next) if self.value == 0.0 => {
+                write!(f, ", {} before {} ({})", next.margin, next.arm, next.value)
+            }
+            Some(next) => {
+                let share = 100.0 * next.margin / self.value.abs();
+                write!(f, ", {share:.1} % before {} ({})", next.arm, next.value)
+            }
+        }
+    }
+}
