@@ -100,7 +100,8 @@ impl GradientEvaluator {
 
     /// Value of the first output at `inputs`, and its derivative by every input.
     ///
-    /// Nothing is checked: what is not defined comes out as NaN or infinite.
+    /// Nothing is checked: what is not defined comes out as NaN or infinite, as does the slope of a
+    /// root at 0.
     ///
     /// # Panics
     ///

@@ -9,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sglsim_expr::{
-    Constraint, Context, ExprError, Module, Symbol, Values, ceil, max, piecewise, sum,
+    Constraint, Context, ExprError, Module, Symbol, Values, ceil, max, piecewise, sum, table,
 };
 
 use crate::sympy::python;
@@ -273,4 +273,14 @@ fn loops_and_shared_parts_have_lines() {
         total += max(i1 * i1, x)
     return _div(total, 1.0 + x), {}, {}, {"total": total}"#
     );
+}
+
+#[test]
+fn what_a_language_lacks_is_an_error() {
+    let cx = Context::new();
+    let n = cx.symbol(Symbol::int("n").at_least(0.0).at_most(1.0)).unwrap();
+    let module = Module::new("t", "entry", table(&[1.5, 2.5], &n));
+    let error = module.to_c().unwrap_err();
+    assert_eq!(error.to_string(), "`table` is not supported by the C export");
+    assert!(module.to_python().is_err() && module.to_numpy().is_err());
 }
