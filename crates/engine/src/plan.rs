@@ -5,8 +5,8 @@ use std::path::Path;
 use sglsim_expr::Context;
 use sglsim_hw::{Gpu, HwError, Link, Topology};
 use sglsim_kernels::{
-    Coefficients, DisaggregationMode as MemoryMode, MemoryFit, MemoryLaw, MemoryOptions,
-    ParallelPlan, StepLaw, StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
+    Coefficients, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan, StepLaw, StepProgram,
+    TransferLaw, TransferProgram, cuda_graph_sizes,
 };
 use sglsim_model::{ModelError, ModelShape};
 use sglsim_sched::{DisaggregationMode, SchedulerConfig};
@@ -242,11 +242,7 @@ fn memory_options(
     config: &PoolConfig,
 ) -> MemoryOptions {
     MemoryOptions {
-        disaggregation_mode: match mode {
-            DisaggregationMode::Null => MemoryMode::Null,
-            DisaggregationMode::Prefill => MemoryMode::Prefill,
-            DisaggregationMode::Decode => MemoryMode::Decode,
-        },
+        disaggregation_mode: mode,
         mem_fraction_static: config.mem_fraction_static,
         chunked_prefill_size: match config.chunked_prefill_size {
             // Without chunks, memory is kept for the largest pass (SGLang 0.5.23, `server_args.py`).

@@ -11,7 +11,7 @@ use sglsim_kernels::MoeA2aBackend;
 use sglsim_model::Dtype;
 use sglsim_radix::EvictionPolicy;
 use sglsim_router::PolicyConfig;
-use sglsim_sched::SchedulePolicyName;
+use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName};
 use sglsim_workload::WorkloadConfig;
 
 pub use error::ScenarioError;
@@ -167,7 +167,7 @@ impl Default for PoolConfig {
             moe_a2a_backend: MoeA2aBackend::None,
             hardware: None,
             chunked_prefill_size: None,
-            max_prefill_tokens: 16384,
+            max_prefill_tokens: DEFAULT_MAX_PREFILL_TOKENS,
             max_running_requests: None,
             max_total_tokens: None,
             mem_fraction_static: None,

@@ -75,8 +75,8 @@ pub use features::{Features, RankFeatures, StepFeatures};
 pub use graphs::{cuda_graph_sizes, padded_batch};
 pub use hardware::Hardware;
 pub use memory::{
-    DisaggregationMode, MemoryFit, MemoryLaw, MemoryOptions, Settings,
-    default_chunked_prefill_size, default_cuda_graph_max_bs,
+    MemoryFit, MemoryLaw, MemoryOptions, Settings, default_chunked_prefill_size,
+    default_cuda_graph_max_bs,
 };
 pub use operator::{Fastest, LawSet, OperatorLaw};
 pub use plan::{MoeA2aBackend, ParallelPlan};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sglsim_expr::{Constraint, Context, Expr, Symbol, Values, floor, floor_div, max, min};
 use sglsim_hw::Gpu;
 use sglsim_model::{Attention, ModelShape, Part};
-use sglsim_units::{Bytes, TokenCount};
+use sglsim_units::{Bytes, DisaggregationMode, TokenCount};
 
 use crate::scope::Scope;
 use crate::{KernelError, Knobs, MoeA2aBackend, ParallelPlan};
@@ -13,18 +13,6 @@ mod defaults;
 mod fraction;
 
 pub use defaults::{default_chunked_prefill_size, default_cuda_graph_max_bs};
-
-/// Role of a worker under PD disaggregation (`--disaggregation-mode`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum DisaggregationMode {
-    /// Prefill and decode in the same worker.
-    #[default]
-    Null,
-    /// Prefill only.
-    Prefill,
-    /// Decode only.
-    Decode,
-}
 
 /// Server arguments that decide how memory is divided; `None` is SGLang's default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,10 +6,10 @@
 
 use std::collections::VecDeque;
 
-use sglsim_units::{RequestId, SimTime, TokenCount};
+use sglsim_units::{DisaggregationMode, RequestId, SimTime, TokenCount};
 
 use crate::SchedError;
-use crate::config::{DisaggregationMode, SchedulerConfig};
+use crate::config::SchedulerConfig;
 use crate::memory::Memory;
 use crate::notice::Notice;
 use crate::request::{Req, ReqView, Slot, Stage, Submission};

@@ -1,6 +1,6 @@
 //! Settings of one scheduler, under SGLang's names and with SGLang's defaults.
 
-use sglsim_units::{RequestId, TokenCount};
+use sglsim_units::{DisaggregationMode, RequestId, TokenCount};
 
 use crate::SchedError;
 
@@ -16,16 +16,9 @@ pub const RETRACT_DECODE_STEPS: u64 = 20;
 /// 0.5.23, `num_reserved_decode_tokens`).
 pub const NUM_RESERVED_DECODE_TOKENS: u64 = 512;
 
-/// What a worker does in a deployment (SGLang's `disaggregation_mode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DisaggregationMode {
-    /// Prefill and decode on the same worker.
-    Null,
-    /// Prefill only: the KV of a finished prompt leaves for a decode worker.
-    Prefill,
-    /// Decode only: the KV of a prompt arrives from a prefill worker.
-    Decode,
-}
+/// Input budget of one prefill pass, unless a scenario says otherwise \[token\] (SGLang 0.5.23,
+/// `max_prefill_tokens`).
+pub const DEFAULT_MAX_PREFILL_TOKENS: u32 = 16384;
 
 /// Settings of one scheduler: one attention-DP rank of one worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +53,7 @@ impl SchedulerConfig {
             context_length: TokenCount::MAX,
             max_running_requests,
             chunked_prefill_size: Some(8192),
-            max_prefill_tokens: 16384,
+            max_prefill_tokens: DEFAULT_MAX_PREFILL_TOKENS,
             schedule_conservativeness: 1.0,
         }
     }

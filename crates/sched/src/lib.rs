@@ -62,8 +62,8 @@ pub mod testing;
 pub use adder::{AddReqResult, PrefillAdder};
 pub use batch::{BatchState, ExtendSlice, ForwardMode};
 pub use config::{
-    CLIP_MAX_NEW_TOKENS, DisaggregationMode, NUM_RESERVED_DECODE_TOKENS, RETRACT_DECODE_STEPS,
-    SchedulerConfig,
+    CLIP_MAX_NEW_TOKENS, DEFAULT_MAX_PREFILL_TOKENS, NUM_RESERVED_DECODE_TOKENS,
+    RETRACT_DECODE_STEPS, SchedulerConfig,
 };
 pub use decode::DecodeScheduler;
 pub use error::SchedError;
@@ -78,3 +78,4 @@ pub use request::{ReqView, Slot, Submission};
 pub use running::RunningBatch;
 pub use scheduler::Scheduler;
 pub use sglang::SglangScheduler;
+pub use sglsim_units::DisaggregationMode;

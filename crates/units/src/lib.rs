@@ -5,6 +5,7 @@
 //! * [`SimTime`] and [`Seconds`]: an instant and a duration of simulated time;
 //! * [`Bytes`], [`BytesPerSec`], [`FlopsPerSec`]: checked quantities with their unit in the type;
 //! * [`RequestId`], [`WorkerId`]: dense ids;
+//! * [`DisaggregationMode`]: what a worker does in a deployment;
 //! * [`HashMap`], [`HashSet`]: maps whose hasher is fixed, so that no result depends on it;
 //! * [`RngStreams`]: one seed, many named and independent random streams;
 //! * [`nearest`]: the known name closest to a misspelt one, for error messages.
@@ -19,6 +20,7 @@
 
 mod collections;
 mod ids;
+mod mode;
 mod names;
 mod quantity;
 mod rng;
@@ -26,6 +28,7 @@ mod time;
 
 pub use collections::{HashMap, HashSet};
 pub use ids::{RequestId, TokenCount, WorkerId};
+pub use mode::DisaggregationMode;
 pub use names::{Nearest, nearest};
 pub use quantity::{Bytes, BytesPerSec, FlopsPerSec, UnitError};
 pub use rng::RngStreams;
