@@ -9,15 +9,84 @@ use crate::tape::source::{Dialect, Level, Loop, Text};
 use crate::{ExprError, Module};
 
 const RESERVED: &[&str] = &[
-    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
-    "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
-    "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
-    "union", "unsigned", "void", "volatile", "while", "bool", "true", "false", "nullptr", "and",
-    "or", "not", "xor", "class", "new", "delete", "this", "template", "operator", "private",
-    "public", "in", "ceil", "floor", "pow", "sqrt", "exp", "log", "fabs", "NAN", "INFINITY",
-    "main", "max_of", "min_of", "power_of", "terms", "asm", "typeof", "errno",
+    "auto",
+    "break",
+    "case",
+    "char",
+    "const",
+    "continue",
+    "default",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "extern",
+    "float",
+    "for",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "register",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "struct",
+    "switch",
+    "typedef",
+    "union",
+    "unsigned",
+    "void",
+    "volatile",
+    "while",
+    "bool",
+    "true",
+    "false",
+    "nullptr",
+    "and",
+    "or",
+    "not",
+    "xor",
+    "class",
+    "new",
+    "delete",
+    "this",
+    "template",
+    "operator",
+    "private",
+    "public",
+    "in",
+    "ceil",
+    "floor",
+    "pow",
+    "sqrt",
+    "exp",
+    "log",
+    "fabs",
+    "NAN",
+    "INFINITY",
+    "main",
+    "max_of",
+    "min_of",
+    "power_of",
+    "terms_of",
+    "start_of",
+    "entry_of",
+    "search",
+    "search_of",
+    "next_guess",
+    "told",
+    "terms",
+    "asm",
+    "typeof",
+    "errno",
 ];
 
+/// What every file has.
 const HELPERS: &str = "\
 static double max_of(double a, double b) { return a > b ? a : b; }
 static double min_of(double a, double b) { return a < b ? a : b; }
@@ -35,6 +104,18 @@ static double power_of(double base, unsigned exponent)
 /* What a sum starts with: not a number where its limits are undefined or it has too many terms. */
 static double start_of(double lo, double hi) { return hi - lo < 67108864.0 ? 0.0 : NAN; }
 static double terms_of(double lo, double hi) { return hi - lo < 67108864.0 ? hi - lo + 1.0 : 0.0; }
+";
+
+/// What a file has if it uses the name.
+const SPECIAL: [(&str, &str); 2] =
+    [("entry_of(", ENTRY), ("search_of(", include_str!("helpers/search.c"))];
+
+const ENTRY: &str = "
+/* An entry of a table, not a number outside of it. */
+static double entry_of(const double *table, unsigned length, double index)
+{
+    return index >= 0 && index < length && index == floor(index) ? table[(unsigned)index] : NAN;
+}
 ";
 
 struct C;
@@ -97,6 +178,30 @@ impl Dialect for C {
         ];
         (before, vec![format!("    {total} += {term};"), "}".to_owned()])
     }
+
+    fn root(&self, root: &Loop<'_>) -> (Vec<String>, Vec<String>) {
+        let Loop { total, function: search, index, lo, hi, term, .. } = root;
+        let before = vec![
+            format!("struct search {search} = search_of({lo}, {hi});"),
+            format!("while (next_guess(&{search})) {{"),
+            format!("    const double {index} = {search}.at;"),
+        ];
+        let after = vec![
+            format!("    told(&{search}, {index} - {term});"),
+            "}".to_owned(),
+            format!("const double {total} = {search}.best;"),
+        ];
+        (before, after)
+    }
+
+    fn table(&self, name: &str, values: &[f64]) -> String {
+        let list: Vec<String> = values.iter().map(|value| self.number(*value)).collect();
+        format!("static const double {name}[{}] = {{{}}};", values.len(), list.join(", "))
+    }
+
+    fn entry(&self, table: &str, length: usize, index: &Text) -> Text {
+        Text::atom(format!("entry_of({table}, {length}, {})", index.text))
+    }
 }
 
 impl Module {
@@ -147,11 +252,12 @@ impl Module {
             let unused: Vec<String> = names.iter().map(|name| format!("(void){name};")).collect();
             format!("    (void)in; {}\n", unused.join(" "))
         };
+        let special = plan.helpers(&SPECIAL);
         let silence = unused(&plan.arguments);
         write!(
             out,
             "}};\n\n/* The module's own values; NAN where it has none. */\n\
-             const struct {prefix}_inputs {prefix}_values = {{\n{values}}};\n\n{HELPERS}\n\
+             const struct {prefix}_inputs {prefix}_values = {{\n{values}}};\n\n{HELPERS}{special}\n{tables}\
              /* {name} */\n\
              double {prefix}(const struct {prefix}_inputs *in)\n{{\n{locals}{silence}{lines}    \
              return {objective};\n}}\n\n\
@@ -159,6 +265,7 @@ impl Module {
              int {prefix}_violated(const struct {prefix}_inputs *in)\n{{\n{locals}{silence}{lines}\
              {checks}    return 0;\n}}\n",
             name = comment(&format!("{}.", self.objective_name)),
+            tables = plan.tables,
             lines = plan.lines,
             objective = plan.objective,
             constraints = self

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) variables: usize,
     /// Identifiers of the symbols.
     pub(super) arguments: Vec<String>,
+    /// Lines with the tables.
+    pub(super) tables: String,
     /// Lines that compute everything.
     pub(super) lines: String,
     pub(super) objective: String,
@@ -76,8 +78,9 @@ impl Plan {
             names.claim(&name.chars().map(plain).collect::<String>())
         };
         let arguments: Vec<String> = inputs.iter().map(|name| claim(name)).collect();
-        let Body { lines, outputs } =
-            source::write(&program, dialect, &arguments, &wanted, &mut claim)?;
+        let most = arena.most_terms(&outputs);
+        let Body { tables, lines, outputs } =
+            source::write(&program, dialect, &arguments, &wanted, &most, &mut claim)?;
         let mut texts = outputs.into_iter();
         let mut next = || texts.next().expect("one text for each output");
         let part = |(id, text): (&Id, String)| {
@@ -92,12 +95,40 @@ impl Plan {
             symbols,
             variables,
             arguments,
+            tables,
             lines,
         })
     }
+
+    /// Those of the helpers, by what a call of them starts with, that are called.
+    pub(super) fn helpers(&self, helpers: &[(&str, &str)]) -> String {
+        let texts = self.holds.iter().chain(self.slacks.iter().map(|(_, text)| text));
+        let texts = texts.chain(self.parts.iter().map(|part| &part.text));
+        let all: Vec<&String> = texts.chain([&self.lines, &self.objective]).collect();
+        let called = |(name, _): &&(&str, &str)| all.iter().any(|text| text.contains(name));
+        helpers.iter().filter(called).map(|(_, source)| *source).collect()
+    }
 }
 
+/// Terms beyond which a bound on their number is of no use.
+const MANY_TERMS: f64 = 65_536.0;
+
 impl Arena {
+    /// How many terms each closed sum can have on the domains of its symbols, in order of their
+    /// instructions; the entry of a fixed point means nothing.
+    fn most_terms(&self, outputs: &[Id]) -> Vec<Option<u64>> {
+        let most = |id: Id| match *self.node(id) {
+            Node::Sum { lo, hi, .. } => {
+                let terms = f64::max(self.facts(hi).hi - self.facts(lo).lo + 1.0, 0.0);
+                Some((terms <= MANY_TERMS).then_some(terms as u64))
+            }
+            Node::FixedPoint { .. } => Some(None),
+            _ => None,
+        };
+        let closed = |id: &Id| self.facts(*id).free == FreeSet::EMPTY;
+        self.reachable(outputs).into_iter().filter(closed).filter_map(most).collect()
+    }
+
     /// What is not negative where `holds` is met: `b − a` for `a ≤ b`, one for each part of a
     /// conjunction, and 1 or −1 for anything else.
     fn slacks(&mut self, holds: Id) -> Vec<Id> {

@@ -2,6 +2,7 @@
 
 use super::listing::Names;
 use super::plan::Plan;
+use super::python::SPECIAL;
 use super::sympy::{PYTHON, dict, python_number, quoted};
 use crate::tape::Op;
 use crate::tape::source::{Dialect, Level, Loop, Text};
@@ -40,6 +41,10 @@ const RESERVED: &[&str] = &[
     "_terms",
     "_start",
     "_total",
+    "_sum",
+    "_entry",
+    "_table",
+    "_fixed_point",
 ];
 
 /// IEEE arithmetic where Python would raise: a part that is not chosen must not.
@@ -62,19 +67,6 @@ _ceil, _floor = _total(math.ceil), _total(math.floor)
 
 def _terms(lo, hi):
     return range(int(hi - lo + 1) if hi - lo >= 0 else 0)
-
-
-def _start(lo, hi):
-    """What a sum starts with: NaN where its limits are undefined."""
-    return 0.0 * (hi - lo)
-
-"#;
-
-const NUMPY_HELPERS: &str = r#"
-def _terms(lo, hi, xp):
-    """As many terms as the longest sum has; limits that depend on traced inputs cannot be jitted."""
-    count = xp.max(xp.asarray(hi - lo + 1.0))
-    return range(int(count) if count > 0 else 0)
 
 
 def _start(lo, hi):
@@ -138,6 +130,19 @@ impl Dialect for Python {
         ];
         (before, vec![format!("    {total} += {term}")])
     }
+
+    fn root(&self, root: &Loop<'_>) -> (Vec<String>, Vec<String>) {
+        let Loop { total, function, lo, hi, .. } = root;
+        called(root, format!("{total} = _fixed_point({function}, {lo}, {hi})"))
+    }
+
+    fn table(&self, name: &str, values: &[f64]) -> String {
+        table(name, values)
+    }
+
+    fn entry(&self, table: &str, _: usize, index: &Text) -> Text {
+        Text::atom(format!("_table({table}, {})", index.text))
+    }
 }
 
 struct NumPy;
@@ -175,21 +180,34 @@ impl Dialect for NumPy {
     }
 
     fn sum(&self, sum: &Loop<'_>) -> (Vec<String>, Vec<String>) {
-        let Loop { total, index, lo, hi, term, terms } = sum;
-        let (range, next) = match terms {
-            Some(terms) => (format!("range({terms})"), format!("{total} + {term}")),
-            None => (
-                format!("_terms({lo}, {hi}, xp)"),
-                format!("xp.where({index} <= {hi}, {total} + {term}, {total})"),
-            ),
-        };
-        let before = vec![
-            format!("{total} = _start({lo}, {hi})"),
-            format!("for {index} in {range}:"),
-            format!("    {index} = {lo} + {index}"),
-        ];
-        (before, vec![format!("    {total} = {next}")])
+        let Loop { total, function, lo, hi, most, .. } = sum;
+        let most = most.map_or("None".to_owned(), |most| most.to_string());
+        called(sum, format!("{total} = _sum({lo}, {hi}, {function}, {most}, xp)"))
     }
+
+    fn root(&self, root: &Loop<'_>) -> (Vec<String>, Vec<String>) {
+        let Loop { total, function, lo, hi, .. } = root;
+        called(root, format!("{total} = _fixed_point({lo}, {hi}, {function}, xp)"))
+    }
+
+    fn table(&self, name: &str, values: &[f64]) -> String {
+        table(name, values)
+    }
+
+    fn entry(&self, table: &str, _: usize, index: &Text) -> Text {
+        Text::atom(format!("_entry({table}, {}, xp)", index.text))
+    }
+}
+
+/// A body as a function of its index, and the line after it that calls it.
+fn called(body: &Loop<'_>, call: String) -> (Vec<String>, Vec<String>) {
+    let Loop { function, index, term, .. } = body;
+    (vec![format!("def {function}({index}):")], vec![format!("    return {term}"), call])
+}
+
+fn table(name: &str, values: &[f64]) -> String {
+    let values: Vec<String> = values.iter().map(|value| number(*value)).collect();
+    format!("{name} = [{}]", values.join(", "))
 }
 
 fn call(function: &str, operands: &[Text]) -> Option<Text> {
@@ -226,21 +244,25 @@ impl Module {
     /// What makes an expression invalid, or [`ExprError::Unsupported`].
     pub fn to_python(&self) -> Result<String, ExprError> {
         let plan = Plan::new(self, &Python, Names::reserving(&[PYTHON, RESERVED].concat()), false)?;
-        Ok(self.script(&plan, "python", "import math\n", PYTHON_HELPERS, false))
+        let helpers = PYTHON_HELPERS.to_owned() + &plan.helpers(&SPECIAL);
+        Ok(self.script(&plan, "python", "import math\n", &helpers, false))
     }
 
     /// A Python module that computes the objective of whole arrays, by NumPy or by anything that is
-    /// called alike: `evaluate(values, xp=jax.numpy)` can be differentiated and jitted.
+    /// called alike: `evaluate(values, xp=jax.numpy)` can be jitted and differentiated.
     ///
     /// It has the functions of [`Module::to_python`] but `violated`. An undefined operand makes a
-    /// maximum undefined here.
+    /// maximum undefined here. Under JAX, with `jax_enable_x64`, a sum is a loop of `jax.lax` and a
+    /// fixed point has its implicit derivative; a sum whose number of terms the domains do not
+    /// bound has a forward derivative only, and the derivative of an arm that is not chosen counts
+    /// as NaN if that arm is undefined, as everywhere in JAX.
     ///
     /// # Errors
     ///
     /// As [`Module::to_python`].
     pub fn to_numpy(&self) -> Result<String, ExprError> {
         let plan = Plan::new(self, &NumPy, Names::reserving(&[PYTHON, RESERVED].concat()), false)?;
-        Ok(self.script(&plan, "numpy", "\nimport numpy\n", NUMPY_HELPERS, true))
+        Ok(self.script(&plan, "numpy", "\nimport numpy\n", include_str!("helpers/numpy.py"), true))
     }
 
     fn script(&self, plan: &Plan, kind: &str, import: &str, helpers: &str, arrays: bool) -> String {
@@ -291,6 +313,7 @@ impl Module {
             kind = kind,
             import = import,
             helpers = helpers,
+            tables = plan.tables,
             arguments = arguments.join(", "),
             lines = plan.lines,
             objective = plan.objective,

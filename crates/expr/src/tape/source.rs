@@ -42,6 +42,15 @@ pub(crate) trait Dialect {
 
     /// Lines before and after the body of a sum.
     fn sum(&self, sum: &Loop<'_>) -> (Vec<String>, Vec<String>);
+
+    /// Lines before and after the body of a fixed point.
+    fn root(&self, root: &Loop<'_>) -> (Vec<String>, Vec<String>);
+
+    /// The line at the top of the file that holds a table.
+    fn table(&self, name: &str, values: &[f64]) -> String;
+
+    /// An entry of the table of this name, undefined outside of it.
+    fn entry(&self, table: &str, length: usize, index: &Text) -> Text;
 }
 
 /// How tightly a text binds.
@@ -77,30 +86,37 @@ impl Text {
     }
 }
 
-/// The texts of a sum.
+/// The texts of a sum, or of a fixed point.
 pub(crate) struct Loop<'a> {
+    /// What its value is called.
     pub(crate) total: &'a str,
+    /// A name for the function of the body, or for the search.
+    pub(crate) function: &'a str,
     pub(crate) index: &'a str,
     pub(crate) lo: &'a str,
     pub(crate) hi: &'a str,
     pub(crate) term: &'a str,
-    /// How many terms, if that is fixed.
-    pub(crate) terms: Option<u64>,
+    /// How many terms there can be, if that is known.
+    pub(crate) most: Option<u64>,
 }
 
 /// The body of a function, and what it computed.
 pub(crate) struct Body {
+    /// Lines that stand before the function.
+    pub(crate) tables: String,
     pub(crate) lines: String,
     pub(crate) outputs: Vec<String>,
 }
 
 /// Writes the program with these identifiers for its inputs and, where given, these names for its
-/// outputs. `claim` makes a name a new identifier.
+/// outputs. `most` are the terms that loops outside of loops can have, in order; `claim` makes a
+/// name a new identifier.
 pub(crate) fn write(
     program: &Program,
     dialect: &dyn Dialect,
     inputs: &[String],
     names: &[Option<String>],
+    most: &[Option<u64>],
     claim: &mut dyn FnMut(&str) -> String,
 ) -> Result<Body, ExprError> {
     let code = &*program.code;
@@ -119,11 +135,15 @@ pub(crate) fn write(
         Text { text: dialect.number(*value), level }
     }));
     texts.resize(code.registers.len(), Text::atom(""));
+    let tables: Vec<String> =
+        (1..=code.tables.len()).map(|number| claim(&format!("table_{number}"))).collect();
     let mut writer = Writer {
         code,
         dialect,
         claim,
         names: wanted,
+        tables,
+        most: most.iter(),
         texts,
         uses: uses(code),
         lines: String::new(),
@@ -131,7 +151,9 @@ pub(crate) fn write(
     };
     writer.block(0..code.instructions.len(), 1)?;
     let outputs = code.outputs.iter().map(|at| writer.texts[*at as usize].text.clone()).collect();
-    Ok(Body { lines: writer.lines, outputs })
+    let tables = writer.tables.iter().zip(&code.tables);
+    let tables = tables.map(|(name, values)| dialect.table(name, values) + "\n").collect();
+    Ok(Body { tables, lines: writer.lines, outputs })
 }
 
 impl Program {
@@ -150,6 +172,10 @@ struct Writer<'a> {
     claim: &'a mut dyn FnMut(&str) -> String,
     /// Wanted names by register.
     names: Vec<(u32, String)>,
+    /// Names of the tables.
+    tables: Vec<String>,
+    /// Terms that the next outer loops can have.
+    most: std::slice::Iter<'a, Option<u64>>,
     texts: Vec<Text>,
     uses: Vec<u32>,
     lines: String,
@@ -174,7 +200,7 @@ fn uses(code: &Code) -> Vec<u32> {
     for (at, instruction) in code.instructions.iter().enumerate() {
         let Instruction { op, a, b, c } = *instruction;
         [a, b, c][..op.operands()].iter().for_each(|register| read(*register, depth[at]));
-        if op == Op::Sum {
+        if op.is_loop() {
             read(code.loops[c as usize].term, depth[at] + 1);
             // The limits are written more than once.
             [a, b].iter().for_each(|limit| read(*limit, depth[at]));
@@ -190,14 +216,10 @@ impl Writer<'_> {
         while at < range.end {
             let op = self.code.instructions[at].op;
             match op {
-                Op::Sum => {
-                    self.sum(at, depth)?;
+                Op::Sum | Op::Root => {
+                    self.looped(at, depth)?;
                     at = self.code.body(at).end;
                     continue;
-                }
-                Op::Root | Op::Table => {
-                    let by = self.dialect.language();
-                    return Err(ExprError::Unsupported { operation: op.name(), by });
                 }
                 // Its name comes with its loop.
                 Op::Index => {}
@@ -271,6 +293,10 @@ impl Writer<'_> {
             Op::Le => comparison("<="),
             Op::Lt => comparison("<"),
             Op::Eq => comparison("=="),
+            Op::Table => {
+                let (name, length) = (&self.tables[b as usize], self.code.tables[b as usize].len());
+                Some(self.dialect.entry(name, length, operand(a)))
+            }
             _ => {
                 let registers = [a, b, c];
                 let mut operands: Vec<Text> =
@@ -283,33 +309,40 @@ impl Writer<'_> {
         }
     }
 
-    fn sum(&mut self, at: usize, depth: usize) -> Result<(), ExprError> {
-        let Instruction { a, b, c, .. } = self.code.instructions[at];
+    fn looped(&mut self, at: usize, depth: usize) -> Result<(), ExprError> {
+        let Instruction { op, a, b, c } = self.code.instructions[at];
         let result = self.code.first + at;
         let body = self.code.body(at);
         let constants = self.code.inputs.len()..self.code.first;
         let constant = |register: u32| {
             constants.contains(&(register as usize)).then(|| self.code.registers[register as usize])
         };
-        let terms =
+        let fixed =
             constant(a).zip(constant(b)).map(|(lo, hi)| f64::max(hi - lo + 1.0, 0.0) as u64);
+        let most = if depth == 1 { self.most.next().copied().flatten() } else { None };
         let [lo, hi] = [a, b].map(|limit| self.texts[limit as usize].at(Level::Product));
         let total = self.name_of(result);
-        let total = self.claim(total, "s");
-        let index = self.claim(None, "i");
+        let total = self.claim(total, if op == Op::Root { "x" } else { "s" });
+        let function = (self.claim)(&format!("f_{total}"));
+        let index = self.claim(None, if op == Op::Root { "u" } else { "i" });
         self.texts[self.code.first + body.start] = Text::atom(index.as_str());
         let outside = std::mem::take(&mut self.lines);
         self.block(body, depth + 1)?;
         let inside = std::mem::replace(&mut self.lines, outside);
         let term = self.texts[self.code.loops[c as usize].term as usize].at(Level::Product);
-        let (before, after) = self.dialect.sum(&Loop {
+        let texts = Loop {
             total: &total,
+            function: &function,
             index: &index,
             lo: &lo,
             hi: &hi,
             term: &term,
-            terms,
-        });
+            most: fixed.or(most),
+        };
+        let (before, after) = match op {
+            Op::Root => self.dialect.root(&texts),
+            _ => self.dialect.sum(&texts),
+        };
         before.iter().for_each(|line| self.line(depth, line));
         self.lines.push_str(&inside);
         after.iter().for_each(|line| self.line(depth, line));

@@ -9,11 +9,11 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sglsim_expr::{
-    Constraint, Context, ExprError, Module, Symbol, Values, ceil, max, piecewise, sum, table,
+    Constraint, Context, ExprError, Module, Symbol, Values, ceil, max, piecewise, sum,
 };
 
 use crate::sympy::python;
-use crate::{random, server};
+use crate::{random, server, sympy};
 
 /// Modules around random expressions, with points at which they are defined and their values.
 fn cases() -> Vec<(Module, Vec<(Values, f64)>)> {
@@ -40,6 +40,18 @@ fn cases() -> Vec<(Module, Vec<(Values, f64)>)> {
     let points = server::POINTS.iter().map(server::values);
     let points = points.map(|at| (at.clone(), server.evaluate(&at).unwrap())).collect();
     cases.push((server, points));
+    let (special, points) = sympy::special();
+    for (at, expr) in special.iter().enumerate() {
+        let defined = points.iter().filter_map(|point| {
+            let used = expr.free_symbols();
+            let used = used.iter().map(|s| (s.name.clone(), point.get(&s.name).unwrap()));
+            let point: Values = used.collect();
+            let value = expr.evaluate(&point).ok()?;
+            Some((point, value))
+        });
+        let module = Module::new(format!("special_{at}"), "value", expr.clone());
+        cases.push((module, defined.collect()));
+    }
     cases
 }
 
@@ -178,18 +190,23 @@ print(json.dumps(out))
     );
 }
 
-/// Compiles and runs a C program, or says why not.
-fn run_c(source: &str) -> Option<String> {
+/// Compiles C files to one program and runs it, or says why not.
+fn run_c(sources: &[String]) -> Option<String> {
     if Command::new("cc").arg("--version").output().is_err() {
         println!("skipped: there is no C compiler `cc`");
         return None;
     }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (file, program) = (folder.join("export.c"), folder.join("export"));
-    fs::write(&file, source).unwrap();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("c");
+    fs::create_dir_all(&folder).unwrap();
+    let files = (0..sources.len()).map(|at| folder.join(format!("export_{at}.c")));
+    let files: Vec<PathBuf> = files.collect();
+    for (file, source) in files.iter().zip(sources) {
+        fs::write(file, source).unwrap();
+    }
+    let program = folder.join("export");
     let flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-Wno-unused"];
     let built =
-        Command::new("cc").args(flags).arg("-o").arg(&program).arg(&file).arg("-lm").output();
+        Command::new("cc").args(flags).arg("-o").arg(&program).args(&files).arg("-lm").output();
     let built = built.unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let out = Command::new(&program).output().unwrap();
@@ -200,33 +217,25 @@ fn run_c(source: &str) -> Option<String> {
 #[test]
 fn c_agrees() {
     let cases = cases();
-    let mut source = String::from("#include <stdio.h>\n");
     let mut main = String::new();
-    let mut helpers = None;
+    let mut files = Vec::new();
     for (module, points) in &cases {
-        let text = module.to_c().unwrap();
-        // One file for all: the helpers of the first serve the others.
-        let (start, end) =
-            (text.find("static double").unwrap(), text.find("1.0 : 0.0; }\n").unwrap());
-        let end = end + "1.0 : 0.0; }\n".len();
-        source.push_str(&text[..start]);
-        if helpers.is_none() {
-            source.push_str(&text[start..end]);
-            helpers = Some(());
-        }
-        source.push_str(&text[end..]);
         let name = &module.name;
+        let mut file = format!("{}\n#include <stdio.h>\n", module.to_c().unwrap());
+        writeln!(file, "void print_{name}(void)\n{{").unwrap();
         for (point, _) in points {
-            writeln!(main, "    {{ struct {name}_inputs in = {name}_values;").unwrap();
+            writeln!(file, "    {{ struct {name}_inputs in = {name}_values;").unwrap();
             for (symbol, value) in point.iter() {
-                writeln!(main, "      in.{symbol} = {value:?};").unwrap();
+                writeln!(file, "      in.{symbol} = {value:?};").unwrap();
             }
-            writeln!(main, "      printf(\"%.17g %d\\n\", {name}(&in), {name}_violated(&in)); }}")
+            writeln!(file, "      printf(\"%.17g %d\\n\", {name}(&in), {name}_violated(&in)); }}")
                 .unwrap();
         }
+        files.push(file + "}\n");
+        writeln!(main, "    {{ void print_{name}(void); print_{name}(); }}").unwrap();
     }
-    write!(source, "int main(void)\n{{\n{main}    return 0;\n}}\n").unwrap();
-    let Some(out) = run_c(&source) else { return };
+    files.push(format!("int main(void)\n{{\n{main}    return 0;\n}}\n"));
+    let Some(out) = run_c(&files) else { return };
     let mut lines = out.lines();
     for (module, points) in &cases {
         for (point, want) in points {
@@ -273,14 +282,4 @@ fn loops_and_shared_parts_have_lines() {
         total += max(i1 * i1, x)
     return _div(total, 1.0 + x), {}, {}, {"total": total}"#
     );
-}
-
-#[test]
-fn what_a_language_lacks_is_an_error() {
-    let cx = Context::new();
-    let n = cx.symbol(Symbol::int("n").at_least(0.0).at_most(1.0)).unwrap();
-    let module = Module::new("t", "entry", table(&[1.5, 2.5], &n));
-    let error = module.to_c().unwrap_err();
-    assert_eq!(error.to_string(), "`table` is not supported by the C export");
-    assert!(module.to_python().is_err() && module.to_numpy().is_err());
 }

@@ -9,8 +9,8 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sglsim_expr::{
-    Constraint, Context, Module, Symbol, Values, abs, ceil, exp, fixed_point, ln, lookup, max, min,
-    min_of_feasible, modulo, piecewise, pow, sqrt, sum, table,
+    Constraint, Context, Expr, Module, Symbol, Values, abs, ceil, exp, fixed_point, ln, lookup,
+    max, min, min_of_feasible, modulo, piecewise, pow, sqrt, sum, table,
 };
 
 use crate::{random, server};
@@ -162,8 +162,8 @@ print(json.dumps(out))
     }
 }
 
-#[test]
-fn choices_tables_and_fixed_points_agree_with_sympy() {
+/// Expressions with a choice, a table or a fixed point in `n` and `x`, and points for them.
+pub(crate) fn special() -> (Vec<Expr>, Vec<Values>) {
     let cx = Context::new();
     let n = cx.symbol(Symbol::int("n").at_least(-9.0).at_most(40.0)).unwrap();
     let x = cx.symbol(Symbol::real("x")).unwrap();
@@ -172,7 +172,7 @@ fn choices_tables_and_fixed_points_agree_with_sympy() {
     let kernels = [("a", &x * &x + 1, n.ge(3)), ("b", &n * 2 + &x, n.lt(12).and(&x.gt(-2)))];
     let choice = min_of_feasible(kernels.clone());
     let inner = min_of_feasible([("c", &i * &x, i.le(2)), ("d", &i + 1, cx.truth(true))]);
-    let cases = [
+    let cases = vec![
         choice.clone(),
         choice.named("choice", "1", "").pow(2) - &x,
         min_of_feasible(kernels.into_iter().chain([("z", small.clone(), cx.truth(true))])),
@@ -187,6 +187,12 @@ fn choices_tables_and_fixed_points_agree_with_sympy() {
     let points: Vec<Values> = (-9..=40)
         .map(|n| Values::from([("n", f64::from(n)), ("x", f64::from(n * 13 % 17) / 3.0 - 2.6)]))
         .collect();
+    (cases, points)
+}
+
+#[test]
+fn choices_tables_and_fixed_points_agree_with_sympy() {
+    let (cases, points) = special();
     let documents: Vec<Value> = cases
         .iter()
         .map(|e| {
@@ -232,7 +238,7 @@ fn awkward_names_and_numbers_survive() {
             cx.symbol(Symbol::int(*name).at_least(1.0).doc("a \"quoted\"\nline \\")).unwrap()
         })
         .collect();
-    let total: sglsim_expr::Expr = symbols.iter().map(|s| max(s, 2) * s).sum();
+    let total: Expr = symbols.iter().map(|s| max(s, 2) * s).sum();
     let total = total.named("lambda", "1", "");
     // A division under a ceiling, and floats that need 17 digits.
     let e = ceil(&symbols[0] / 4300) + 0.1 * total + cx.constant(0.2 + 0.1);
