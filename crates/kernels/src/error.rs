@@ -26,16 +26,18 @@ pub enum KernelError {
         nearest: Nearest,
     },
     /// A coefficient is out of range.
-    #[error("coefficient `{name}` is {value}{}, allowed is {allowed}", unit_word(unit))]
+    #[error("coefficient `{name}` is {value}{}, allowed is {low} to {high}", unit_word(unit))]
     Coefficient {
         /// Its name.
-        name: &'static str,
+        name: String,
         /// The refused value.
         value: f64,
         /// Its unit.
         unit: &'static str,
-        /// The allowed range, in words.
-        allowed: &'static str,
+        /// The least allowed value.
+        low: f64,
+        /// The greatest allowed value.
+        high: f64,
     },
     /// A parallel size does not fit the model or another size.
     #[error("`{field}` is {value}, but {rule}; allowed: {}; nearest: {nearest}", listed(allowed))]

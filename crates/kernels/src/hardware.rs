@@ -5,6 +5,7 @@ use sglsim_hw::{Precision, Topology};
 
 use crate::KernelError;
 use crate::coefficients::{Coefficients, Theta};
+use crate::operator::MatrixFormat;
 use crate::scope::Scope;
 
 /// One GPU and its links, as symbols.
@@ -42,8 +43,8 @@ impl Hardware {
     ///
     /// ```
     /// use sglsim_expr::{Context, Symbol};
-    /// use sglsim_hw::{Gpu, Precision, Topology};
-    /// use sglsim_kernels::operator::{OperatorLaw, gemm::{Gemm, TiledRoofline}};
+    /// use sglsim_hw::{Gpu, Topology};
+    /// use sglsim_kernels::operator::{MatrixFormat, OperatorLaw, gemm::{Gemm, TiledRoofline}};
     /// use sglsim_kernels::{Coefficients, Hardware};
     ///
     /// let cx = Context::new();
@@ -54,7 +55,7 @@ impl Hardware {
     ///     m: cx.symbol(Symbol::int("m").positive())?,
     ///     n: cx.constant(8192),
     ///     k: cx.constant(8192),
-    ///     precision: Precision::Bf16,
+    ///     format: MatrixFormat::Bf16,
     ///     bytes_per_weight: 2.0,
     ///     bytes_per_input: 2.0,
     /// };
@@ -146,73 +147,15 @@ impl Hardware {
         &found.unwrap_or(&self.peaks[0]).1
     }
 
-    /// Rate that a large dense GEMM reaches in `precision` \[FLOP/s\].
+    /// `format`, or 16 bits where the GPU has no units for it.
     #[must_use]
-    pub fn gemm_flops(&self, precision: Precision) -> Expr {
-        let theta = &self.theta;
-        self.peak_flops(precision)
-            * self.by_width(
-                precision,
-                [&theta.gemm_efficiency, &theta.gemm_efficiency_8bit, &theta.gemm_efficiency_4bit],
-            )
-    }
-
-    /// Time of a dense GEMM in `precision` that neither computes nor reads \[s\].
-    #[must_use]
-    pub fn gemm_latency(&self, precision: Precision) -> &Expr {
-        let (wide, narrow) = (&self.theta.gemm_latency, &self.theta.gemm_latency_8bit);
-        self.by_width(precision, [wide, narrow, narrow])
-    }
-
-    /// Rate that the experts' grouped GEMM reaches in `precision` \[FLOP/s\].
-    #[must_use]
-    pub fn grouped_gemm_flops(&self, precision: Precision) -> Expr {
-        let theta = &self.theta;
-        self.peak_flops(precision)
-            * self.by_width(
-                precision,
-                [
-                    &theta.grouped_gemm_efficiency,
-                    &theta.grouped_gemm_efficiency_8bit,
-                    &theta.grouped_gemm_efficiency_4bit,
-                ],
-            )
-    }
-
-    fn by_width<'a>(&self, precision: Precision, [wide, eight, four]: [&'a Expr; 3]) -> &'a Expr {
-        match precision {
-            _ if !self.supports(precision) => wide,
-            Precision::Bf16 | Precision::Fp16 => wide,
-            Precision::Fp8 | Precision::Int8 => eight,
-            Precision::Fp4 => four,
-        }
-    }
-
-    /// Rate at which weights are read \[B/s\].
-    #[must_use]
-    pub fn weight_bandwidth(&self) -> Expr {
-        &self.hbm_bandwidth * &self.theta.hbm_efficiency
-    }
-
-    /// Rate at which decode attention reads a KV cache in this format \[B/s\].
-    #[must_use]
-    pub fn kv_bandwidth(&self, precision: Precision) -> Expr {
-        let share = match precision {
-            Precision::Bf16 | Precision::Fp16 => &self.theta.kv_read_efficiency,
-            _ => &self.theta.kv_read_efficiency_8bit,
-        };
-        &self.hbm_bandwidth * share
+    pub fn supported(&self, format: MatrixFormat) -> MatrixFormat {
+        if self.supports(format.precision()) { format } else { MatrixFormat::Bf16 }
     }
 
     /// Rate at which element-wise kernels read and write \[B/s\].
     #[must_use]
     pub fn elementwise_bandwidth(&self) -> Expr {
-        &self.hbm_bandwidth * &self.theta.elementwise_efficiency
-    }
-
-    /// Rate of a GPU's link inside its node as collectives reach it \[B/s\].
-    #[must_use]
-    pub fn scale_up(&self) -> Expr {
-        &self.scale_up_bandwidth * &self.theta.link_efficiency
+        &self.hbm_bandwidth * &self.theta.elementwise.efficiency
     }
 }

@@ -26,7 +26,7 @@
 //! // The solver's reading: the same law, symbolic in sizes, hardware and θ.
 //! let symbols = law.step_time().free_symbols();
 //! assert!(symbols.iter().any(|symbol| symbol.name == "tp_size"));
-//! assert!(symbols.iter().any(|symbol| symbol.name == "gemm_efficiency"));
+//! assert!(symbols.iter().any(|symbol| symbol.name == "gemm_bf16_efficiency"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -69,7 +69,7 @@ mod step;
 pub mod testing;
 mod transfer;
 
-pub use coefficients::{CoefficientInfo, CoefficientRange, Coefficients, Theta};
+pub use coefficients::{CoefficientInfo, Coefficients, Theta};
 pub use error::KernelError;
 pub use features::{Features, RankFeatures, StepFeatures};
 pub use graphs::{cuda_graph_sizes, padded_batch};
@@ -80,5 +80,5 @@ pub use memory::{
 };
 pub use operator::{Fastest, LawSet, OperatorLaw};
 pub use plan::{MoeA2aBackend, ParallelPlan};
-pub use step::{Knobs, StepLaw, StepProgram};
-pub use transfer::{TransferLaw, TransferProgram};
+pub use step::{HostCoefficients, HostTheta, Knobs, StepLaw, StepProgram};
+pub use transfer::{TransferCoefficients, TransferLaw, TransferProgram, TransferTheta};

@@ -9,8 +9,11 @@ use crate::Hardware;
 pub mod attention;
 pub mod collective;
 pub mod elementwise;
+mod format;
 pub mod gemm;
 pub mod moe;
+
+pub use format::MatrixFormat;
 
 /// How long one kind of call takes on one rank, and when the kernel can be used.
 ///
@@ -39,7 +42,7 @@ pub mod moe;
 ///         "ideal"
 ///     }
 ///     fn time(&self, gemm: &Gemm, on: &Hardware) -> Expr {
-///         max(gemm.flops() / on.peak_flops(gemm.precision), gemm.weight_bytes() / &on.hbm_bandwidth)
+///         max(gemm.flops() / on.peak_flops(gemm.format.precision()), gemm.weight_bytes() / &on.hbm_bandwidth)
 ///     }
 /// }
 ///

@@ -3,7 +3,7 @@
 use sglsim_expr::{Context, Expr, Symbol, Values};
 
 use crate::KernelError;
-use crate::coefficients::CoefficientRange;
+use crate::coefficients::CoefficientInfo;
 
 /// Largest size of any parallel group that laws are meant for.
 pub(crate) const MAX_GROUP: f64 = 1024.0;
@@ -46,18 +46,13 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn coefficient(
         &mut self,
-        name: &'static str,
-        range: CoefficientRange,
-        (unit, doc): (&str, &str),
+        info: &CoefficientInfo,
         value: f64,
     ) -> Result<Expr, KernelError> {
-        let symbol = Symbol::real(name).unit(unit).doc(doc);
-        let symbol = match range {
-            CoefficientRange::Share => symbol.positive().at_most(1.0),
-            CoefficientRange::Weight => symbol.at_least(0.0).at_most(1.0),
-            CoefficientRange::NonNegative => symbol.non_negative(),
-            CoefficientRange::AtLeastOne => symbol.at_least(1.0),
-        };
+        let (low, high) = info.bounds;
+        let symbol = Symbol::real(info.name()).unit(info.unit).doc(info.doc).at_most(high);
+        // Wider than the bounds of a fit: half of the least efficiency is still one.
+        let symbol = if low > 0.0 && low < 1.0 { symbol.positive() } else { symbol.at_least(low) };
         self.valued(symbol, value)
     }
 }

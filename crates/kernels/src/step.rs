@@ -13,8 +13,11 @@ use crate::{
     Coefficients, Hardware, KernelError, LawSet, MoeA2aBackend, ParallelPlan, StepFeatures,
 };
 
+mod coefficients;
 mod layers;
 mod work;
+
+pub use coefficients::{HostCoefficients, HostTheta};
 
 /// How far a bound law is simplified: what more would give is not worth its time in a sweep.
 const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };

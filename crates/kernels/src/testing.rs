@@ -1,7 +1,7 @@
 //! Conformance of an [`OperatorLaw`] to its laws.
 //!
 //! ```
-//! use sglsim_hw::Precision;
+//! use sglsim_kernels::operator::MatrixFormat;
 //! use sglsim_kernels::operator::gemm::{Gemm, TiledRoofline};
 //! use sglsim_kernels::testing;
 //!
@@ -9,7 +9,7 @@
 //!     m: sizes[0].clone(),
 //!     n: sizes[0].context().constant(4096),
 //!     k: sizes[0].context().constant(4096),
-//!     precision: Precision::Bf16,
+//!     format: MatrixFormat::Bf16,
 //!     bytes_per_weight: 2.0,
 //!     bytes_per_input: 2.0,
 //! });

@@ -10,6 +10,10 @@ use crate::operator::present;
 use crate::scope::Scope;
 use crate::{KernelError, Knobs, ParallelPlan};
 
+mod coefficients;
+
+pub use coefficients::{TransferCoefficients, TransferTheta};
+
 /// Time of one KV transfer over idle links, as an expression in `transfer_tokens`.
 ///
 /// # Formula
@@ -41,7 +45,7 @@ use crate::{KernelError, Knobs, ParallelPlan};
 /// // 10⁴ tokens of 327 680 B over four NICs of 50 GB/s at 80 %.
 /// let streaming = 1e4 * 327_680.0 / (4.0 * 50e9 * 0.8);
 /// let seconds = law.compile()?.seconds(10_000);
-/// assert!((seconds - streaming - theta.transfer_latency).abs() < 1e-4);
+/// assert!((seconds - streaming - theta.transfer.latency).abs() < 1e-4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -98,14 +102,14 @@ impl TransferLaw {
                 .positive()
                 .at_most(1.0)
                 .doc("share of the NIC bandwidth reached"),
-            coefficients.transfer_efficiency,
+            coefficients.transfer.efficiency,
         )?;
         let latency = real(
             Symbol::real("latency")
                 .non_negative()
                 .unit("s")
                 .doc("time of a transfer of almost nothing"),
-            coefficients.transfer_latency,
+            coefficients.transfer.latency,
         )?;
         let lanes = match &model.attention {
             Attention::Gqa(gqa) => min(min(prefill, decode), gqa.kv_heads),

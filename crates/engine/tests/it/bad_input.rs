@@ -37,7 +37,7 @@ const GOOD: &str = r#"(
         output_len: Fixed(50),
         requests: 20,
     ),
-    coefficients: { "hbm_efficiency": 0.8 },
+    coefficients: { "gemm_bf16_bandwidth_efficiency": 0.8 },
     seed: 1,
 )"#;
 
@@ -83,7 +83,7 @@ fn names() {
         ("seed:", "sed:"),
         ("Llama-3.1-8B", "Llama-3.1-8"),
         ("H100-SXM", "H100-SMX"),
-        ("hbm_efficiency", "hbm_eficiency"),
+        ("gemm_bf16_bandwidth_efficiency", "gemm_bf16_bandwidth_eficiency"),
         ("(gpu: \"H100-SXM\")", "(gpu: \"H100-SXM\", scale_up: \"NVLnk4\")"),
         ("tp_size: 1", "schedule_policy: fcsf"),
         ("tp_size: 1", "radix_eviction_policy: lur"),
@@ -258,7 +258,7 @@ fn changes_by_path() {
         ("workload.arrivals", "Poisson(4.0)"),
         ("router.policy", "RoundRobbin"),
         ("coefficients", "fast"),
-        ("coefficients.hbm_efficiency", "fast"),
+        ("coefficients.gemm_bf16_bandwidth_efficiency", "fast"),
         ("model", "8"),
         ("seed", "99999999999999999999999"),
     ] {
@@ -268,9 +268,9 @@ fn changes_by_path() {
         }
     }
     // A coefficient's name is checked against the laws.
-    let unknown = scenario.with("coefficients.hbm_eficiency", "0.5").unwrap();
+    let unknown = scenario.with("coefficients.gemm_bf16_bandwidth_eficiency", "0.5").unwrap();
     let error = Simulation::new(unknown).unwrap_err();
-    writeln!(all, "coefficients.hbm_eficiency=0.5\n  {}", chain(&error)).unwrap();
+    writeln!(all, "coefficients.gemm_bf16_bandwidth_eficiency=0.5\n  {}", chain(&error)).unwrap();
     check!(all);
 }
 

@@ -6,6 +6,13 @@ use sglsim_hw::Precision;
 use super::{OperatorLaw, present};
 use crate::Hardware;
 
+mod coefficients;
+
+pub use coefficients::{
+    DecodeAttentionCoefficients, DecodeAttentionTheta, PrefillAttentionCoefficients,
+    PrefillAttentionTheta,
+};
+
 /// Attention of the new tokens of all extending sequences, one layer, one rank.
 #[derive(Clone, Debug)]
 pub struct PrefillAttention {
@@ -21,9 +28,22 @@ pub struct PrefillAttention {
     pub head_dims: (u32, u32),
     /// Bytes of KV per token on this rank and layer \[B\].
     pub kv_bytes_per_token: Expr,
+    /// Format of the KV cache, in which scores are computed.
+    pub kv_precision: Precision,
+    /// Whether keys and values are a common latent (MLA).
+    pub latent: bool,
 }
 
 impl PrefillAttention {
+    /// Coefficients of the kernel that runs.
+    fn theta<'a>(&self, on: &'a Hardware) -> &'a PrefillAttentionTheta {
+        match (self.latent, is_wide(self.kv_precision)) {
+            (true, _) => &on.theta.mla_prefill,
+            (false, true) => &on.theta.prefill_attention_bf16,
+            (false, false) => &on.theta.prefill_attention_fp8,
+        }
+    }
+
     /// Arithmetic of a query-key pair \[FLOP\]: scores and weighted values.
     #[must_use]
     pub fn flops_per_pair(&self) -> Expr {
@@ -48,7 +68,7 @@ impl PrefillAttention {
 ///                        (tokens·query_bytes + (prefix + tokens)·kv_bytes) / (BW·η_m) )
 /// ```
 ///
-/// `o` is `prefill_attention_overhead`: the keys that a query pays for without needing them (masked
+/// `o` is `prefill_attention_…_overhead`: the keys that a query pays for without needing them (masked
 /// part of the diagonal tiles), and softmax, prologue and epilogue in units of keys.
 ///
 /// # Source
@@ -64,15 +84,14 @@ impl OperatorLaw<PrefillAttention> for FlashPrefill {
     }
 
     fn time(&self, call: &PrefillAttention, on: &Hardware) -> Expr {
-        let theta = &on.theta;
-        let rate = on.peak_flops(Precision::Bf16) * &theta.prefill_attention_efficiency;
+        let theta = call.theta(on);
+        let rate = on.peak_flops(Precision::Bf16) * &theta.efficiency;
         let pair = call.flops_per_pair() / rate;
-        let compute =
-            &call.pairs * &pair + &call.tokens * (&theta.prefill_attention_overhead * pair);
-        let bandwidth = on.weight_bandwidth();
+        let compute = &call.pairs * &pair + &call.tokens * (&theta.overhead * pair);
+        let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
         let memory = &call.prefix * (&call.kv_bytes_per_token / &bandwidth)
             + &call.tokens * ((&call.kv_bytes_per_token + call.query_bytes()) / bandwidth);
-        present(&call.tokens) * &theta.prefill_attention_latency + max(compute, memory)
+        present(&call.tokens) * &theta.latency + max(compute, memory)
     }
 }
 
@@ -94,9 +113,21 @@ pub struct DecodeAttention {
     pub kv_bytes_per_token: Expr,
     /// Format of the KV cache.
     pub kv_precision: Precision,
+    /// Whether keys and values are a common latent (MLA), in its absorbed form.
+    pub latent: bool,
 }
 
 impl DecodeAttention {
+    /// Coefficients of the kernel that runs.
+    fn theta<'a>(&self, on: &'a Hardware) -> &'a DecodeAttentionTheta {
+        match (self.latent, is_wide(self.kv_precision)) {
+            (true, true) => &on.theta.mla_decode_bf16,
+            (true, false) => &on.theta.mla_decode_fp8,
+            (false, true) => &on.theta.decode_attention_bf16,
+            (false, false) => &on.theta.decode_attention_fp8,
+        }
+    }
+
     /// Arithmetic of a query and a token of context \[FLOP\]: scores and weighted values.
     #[must_use]
     pub fn flops_per_pair(&self) -> Expr {
@@ -122,7 +153,7 @@ impl DecodeAttention {
 ///                      (c·kv_bytes + seqs·query_tokens·query_bytes) / (BW·η_m) )
 /// ```
 ///
-/// `o` is `decode_attention_overhead`: a sequence's last tile is read whole.
+/// `o` is `decode_attention_…_overhead`: a sequence's last tile is read whole.
 ///
 /// # Source
 ///
@@ -136,13 +167,17 @@ impl OperatorLaw<DecodeAttention> for FlashDecode {
     }
 
     fn time(&self, call: &DecodeAttention, on: &Hardware) -> Expr {
-        let theta = &on.theta;
-        let context = &call.context + &theta.decode_attention_overhead * &call.seqs;
-        let rate = on.peak_flops(Precision::Bf16) * &theta.decode_attention_efficiency;
-        let bandwidth = on.kv_bandwidth(call.kv_precision);
+        let theta = call.theta(on);
+        let context = &call.context + &theta.overhead * &call.seqs;
+        let rate = on.peak_flops(Precision::Bf16) * &theta.efficiency;
+        let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
         let compute = &call.query_tokens * &context * (call.flops_per_pair() / rate);
         let memory = &context * (&call.kv_bytes_per_token / &bandwidth)
             + &call.seqs * &call.query_tokens * (call.query_bytes() / bandwidth);
-        present(&call.seqs) * &theta.decode_attention_latency + max(compute, memory)
+        present(&call.seqs) * &theta.latency + max(compute, memory)
     }
+}
+
+fn is_wide(precision: Precision) -> bool {
+    matches!(precision, Precision::Bf16 | Precision::Fp16)
 }

@@ -5,6 +5,13 @@ use sglsim_expr::{Expr, ceil_div, max, min, piecewise, pow};
 use super::{OperatorLaw, present};
 use crate::Hardware;
 
+mod coefficients;
+
+pub use coefficients::{
+    AllReduceCoefficients, AllReduceTheta, AllToAllCoefficients, AllToAllTheta, NcclCoefficients,
+    NcclTheta,
+};
+
 macro_rules! collective {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -70,11 +77,11 @@ impl NcclRing {
         let theta = &on.theta;
         let within = min(group, &on.gpus_per_node);
         let nodes = ceil_div(group, &on.gpus_per_node);
-        let hops = (within - 1) * &theta.nccl_hop_latency + (nodes - 1) * &on.scale_out_latency;
+        let hops = (within - 1) * &theta.nccl.hop_latency + (nodes - 1) * &on.scale_out_latency;
         let rails = min(&on.scale_up_bandwidth, &on.gpus_per_node * &on.scale_out_bandwidth);
-        let bandwidth = &theta.link_efficiency
+        let bandwidth = &theta.nccl.bandwidth_efficiency
             * piecewise([(group.le(&on.gpus_per_node), &on.scale_up_bandwidth)], rails);
-        present * (&theta.nccl_latency + passes * hops)
+        present * (&theta.nccl.latency + passes * hops)
             + bytes * (passes * (group - 1) / (group * bandwidth))
     }
 }
@@ -111,7 +118,7 @@ impl OperatorLaw<ReduceScatter> for NcclRing {
 
 /// SGLang's one-shot all-reduce: every rank reads all the others' data.
 ///
-/// `t = t₀ + (n−1)·bytes/(BW·η)` with `one_shot_latency`. Inside a node of NVLink, up to 8 ranks, up
+/// `t = t₀ + (n−1)·bytes/(BW·η)` with `all_reduce_one_shot_latency`. Inside a node of NVLink, up to 8 ranks, up
 /// to 16 MiB for 2 ranks, 384 KiB for 4 and 128 KiB for 8.
 ///
 /// # Source
@@ -126,8 +133,8 @@ impl OperatorLaw<AllReduce> for OneShot {
     }
 
     fn time(&self, call: &AllReduce, on: &Hardware) -> Expr {
-        call.present() * &on.theta.one_shot_latency
-            + call.bytes() * ((&call.group - 1) / on.scale_up())
+        call.present() * &on.theta.all_reduce.one_shot_latency
+            + call.bytes() * ((&call.group - 1) / custom_bandwidth(on))
     }
 
     fn feasible(&self, call: &AllReduce, on: &Hardware) -> Option<Expr> {
@@ -139,7 +146,7 @@ impl OperatorLaw<AllReduce> for OneShot {
 
 /// SGLang's two-shot all-reduce: reduce a share, then read the other shares.
 ///
-/// `t = t₀ + 2·(n−1)/n·bytes/(BW·η)` with `two_shot_latency`. Inside a node of
+/// `t = t₀ + 2·(n−1)/n·bytes/(BW·η)` with `all_reduce_two_shot_latency`. Inside a node of
 /// NVLink, up to 8 ranks and 16 MiB.
 ///
 /// # Source
@@ -154,8 +161,8 @@ impl OperatorLaw<AllReduce> for TwoShot {
     }
 
     fn time(&self, call: &AllReduce, on: &Hardware) -> Expr {
-        call.present() * &on.theta.two_shot_latency
-            + call.bytes() * (2 * (&call.group - 1) / (&call.group * on.scale_up()))
+        call.present() * &on.theta.all_reduce.two_shot_latency
+            + call.bytes() * (2 * (&call.group - 1) / (&call.group * custom_bandwidth(on)))
     }
 
     fn feasible(&self, call: &AllReduce, on: &Hardware) -> Option<Expr> {
@@ -170,6 +177,11 @@ const DIRECT_LINK: f64 = 100e9;
 /// Groups that the custom kernels serve: up to 8 ranks on one node, directly connected.
 fn custom_group(group: &Expr, on: &Hardware) -> Expr {
     group.le(8).and(&group.le(&on.gpus_per_node)).and(&on.scale_up_bandwidth.ge(DIRECT_LINK))
+}
+
+/// Rate of a GPU's link inside its node as the custom kernels reach it \[B/s\].
+fn custom_bandwidth(on: &Hardware) -> Expr {
+    &on.scale_up_bandwidth * &on.theta.all_reduce.bandwidth_efficiency
 }
 
 /// One direction of an expert exchange: dispatch or combine.
@@ -218,12 +230,13 @@ impl OperatorLaw<AllToAll> for DeepEp {
         let hit = |of: &Expr| of * (1 - pow(1 - 1 / of, call.top_k));
         let copies = |normal: Expr| piecewise([(call.low_latency.clone(), call.top_k)], normal);
         let nodes = max(n / g, 1);
-        let inside = copies(hit(n)) * ((n - 1) / n) / on.scale_up();
+        let inside = copies(hit(n)) * ((n - 1) / n)
+            / (&on.scale_up_bandwidth * &theta.all_to_all.bandwidth_efficiency);
         let across = copies(hit(&nodes)) * ((n - min(n, g)) / n)
-            / (&on.scale_out_bandwidth * &theta.scale_out_efficiency);
+            / (&on.scale_out_bandwidth * &theta.all_to_all.scale_out_efficiency);
         let one_node = n.le(g);
-        let further = piecewise([(one_node.clone(), 0)], &theta.all_to_all_hop_latency);
-        let latency = present(&(n - 1)) * (&theta.all_to_all_latency + further);
+        let further = piecewise([(one_node.clone(), 0)], &theta.all_to_all.hop_latency);
+        let latency = present(&(n - 1)) * (&theta.all_to_all.latency + further);
         present(&call.rows) * latency
             + &call.rows * &call.bytes_per_row * piecewise([(one_node, inside)], across)
     }

@@ -5,6 +5,10 @@ use sglsim_expr::Expr;
 use super::{OperatorLaw, present};
 use crate::Hardware;
 
+mod coefficients;
+
+pub use coefficients::{ElementwiseCoefficients, ElementwiseTheta};
+
 /// Row-wise work bound by memory.
 #[derive(Clone, Debug)]
 pub struct Elementwise {
@@ -28,7 +32,7 @@ impl OperatorLaw<Elementwise> for MemoryBound {
     }
 
     fn time(&self, call: &Elementwise, on: &Hardware) -> Expr {
-        present(&call.rows) * &on.theta.elementwise_latency
+        present(&call.rows) * &on.theta.elementwise.latency
             + &call.rows * (&call.bytes_per_row / on.elementwise_bandwidth())
     }
 }

@@ -1,10 +1,13 @@
 //! Dense matrix products.
 
 use sglsim_expr::{Expr, ceil_div, max};
-use sglsim_hw::Precision;
 
-use super::{OperatorLaw, present};
+use super::{MatrixFormat, OperatorLaw, present};
 use crate::Hardware;
+
+mod coefficients;
+
+pub use coefficients::{GemmCoefficients, GemmTheta};
 
 /// `(m, k) × (k, n)`: `m` rows of activations through a weight matrix.
 #[derive(Clone, Debug)]
@@ -15,8 +18,8 @@ pub struct Gemm {
     pub n: Expr,
     /// Inner dimension \[1\].
     pub k: Expr,
-    /// Format in which the matrix units multiply.
-    pub precision: Precision,
+    /// Number format of inputs and weights.
+    pub format: MatrixFormat,
     /// Size of one weight \[B\]; a fraction for packed formats and their scales.
     pub bytes_per_weight: f64,
     /// Size of one input activation \[B\].
@@ -58,10 +61,10 @@ impl Gemm {
 ///
 /// | symbol | meaning | unit |
 /// |---|---|---|
-/// | `q` | `gemm_wave_quantisation` | 1 |
+/// | `q` | `gemm_…_wave_quantisation` | 1 |
 /// | `SM` | streaming multiprocessors | 1 |
-/// | `η_c`, `η_m` | `gemm_efficiency…`, `hbm_efficiency` | 1 |
-/// | `t₀` | `gemm_latency…` | s |
+/// | `η_c`, `η_m` | `gemm_…_efficiency`, `gemm_…_bandwidth_efficiency` | 1 |
+/// | `t₀` | `gemm_…_latency` | s |
 ///
 /// # Source
 ///
@@ -81,15 +84,18 @@ impl OperatorLaw<Gemm> for TiledRoofline {
     }
 
     fn time(&self, gemm: &Gemm, on: &Hardware) -> Expr {
-        let share = &on.theta.gemm_wave_quantisation;
+        let format = on.supported(gemm.format);
+        let theta = on.theta.gemm(format);
+        let rate = on.peak_flops(format.precision()) * &theta.efficiency;
+        let share = &theta.wave_quantisation;
         let tiles = ceil_div(&gemm.m, TILE.0) * ceil_div(&gemm.n, TILE.1);
-        let tile = 2 * TILE.0 * TILE.1 * &gemm.k / on.gemm_flops(gemm.precision);
+        let tile = 2 * TILE.0 * TILE.1 * &gemm.k / rate;
         // Waves × SMs are the tiles as if the last wave were full: paid by the share that waits.
         let compute = &tiles * ((1 - share) * &tile)
             + ceil_div(&tiles, &on.sm_count) * (share * &on.sm_count * tile);
-        let bandwidth = on.weight_bandwidth();
+        let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
         let memory = present(&gemm.m) * (gemm.weight_bytes() / &bandwidth)
             + &gemm.m * (gemm.bytes_per_row() / bandwidth);
-        present(&gemm.m) * on.gemm_latency(gemm.precision) + max(compute, memory)
+        present(&gemm.m) * &theta.latency + max(compute, memory)
     }
 }

@@ -1,10 +1,13 @@
 //! The routed experts of one layer.
 
 use sglsim_expr::{Expr, max, pow};
-use sglsim_hw::Precision;
 
-use super::{OperatorLaw, present};
+use super::{MatrixFormat, OperatorLaw, present};
 use crate::Hardware;
+
+mod coefficients;
+
+pub use coefficients::{ExpertsCoefficients, ExpertsTheta, RoutingCoefficients, RoutingTheta};
 
 /// Both grouped GEMMs of the experts on one rank, with routing and activation.
 #[derive(Clone, Debug)]
@@ -21,8 +24,8 @@ pub struct Experts {
     pub intermediate_size: Expr,
     /// Ranks over which whole experts are spread \[1\].
     pub ep_size: Expr,
-    /// Format in which the matrix units multiply.
-    pub precision: Precision,
+    /// Number format of inputs and weights.
+    pub format: MatrixFormat,
     /// Size of one weight \[B\].
     pub bytes_per_weight: f64,
     /// Size of one input activation \[B\].
@@ -85,19 +88,21 @@ impl OperatorLaw<Experts> for GroupedRoofline {
 
     fn time(&self, call: &Experts, on: &Hardware) -> Expr {
         let theta = &on.theta;
+        let format = on.supported(call.format);
+        let own = theta.experts(format);
         let active = call.active_experts();
         // A single rank has all rows, however they are spread over its experts.
-        let imbalance = 1 + (&theta.expert_imbalance - 1) * present(&(&call.ep_size - 1));
+        let imbalance = 1 + (&theta.expert.imbalance - 1) * present(&(&call.ep_size - 1));
         let rows = imbalance * call.rows();
         let weights = call.expert_weights();
-        let row_time = 2 * &weights / on.grouped_gemm_flops(call.precision);
+        let row_time = 2 * &weights / (on.peak_flops(format.precision()) * &own.efficiency);
         let compute = &rows * &row_time + &active * (WASTED_ROWS * row_time);
         // Input and output of the block, and the inner activations written and read back.
         let bytes_per_row = &call.intermediate_size * 8
             + (call.bytes_per_input + 2.0) * f64::from(call.hidden_size);
-        let bandwidth = on.weight_bandwidth();
+        let bandwidth = &on.hbm_bandwidth * &own.bandwidth_efficiency;
         let memory = active * (weights * call.bytes_per_weight / &bandwidth)
             + rows * (bytes_per_row / bandwidth);
-        present(&call.tokens) * &theta.grouped_gemm_latency + max(compute, memory)
+        present(&call.tokens) * &own.latency + max(compute, memory)
     }
 }

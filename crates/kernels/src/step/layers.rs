@@ -14,7 +14,7 @@ use crate::operator::collective::{AllGather, AllReduce, AllToAll, ReduceScatter}
 use crate::operator::elementwise::Elementwise;
 use crate::operator::gemm::Gemm;
 use crate::operator::moe::Experts;
-use crate::operator::present;
+use crate::operator::{MatrixFormat, present};
 use crate::{Hardware, LawSet, MoeA2aBackend, ParallelPlan};
 
 /// Size of an activation \[B\].
@@ -133,10 +133,10 @@ impl<'a> Layers<'a> {
 
     /// Host time of a step \[s\].
     pub(super) fn host(&self, launches: &Expr) -> Expr {
-        let (f, theta) = (self.f, &self.on.theta);
-        present(&f.tokens) * &theta.host_step_latency
-            + (&f.extend_seqs + &f.decode_seqs) * &theta.host_sequence_latency
-            + &f.eager * present(&f.tokens) * launches * &theta.host_launch_latency
+        let (f, theta) = (self.f, &self.on.theta.host);
+        present(&f.tokens) * &theta.step_latency
+            + (&f.extend_seqs + &f.decode_seqs) * &theta.sequence_latency
+            + &f.eager * present(&f.tokens) * launches * &theta.launch_latency
     }
 
     // Attention.
@@ -171,6 +171,8 @@ impl<'a> Layers<'a> {
                 heads: self.heads.clone(),
                 head_dims: (head_dim, head_dim),
                 kv_bytes_per_token: kv_bytes.clone(),
+                kv_precision: self.kv_precision(),
+                latent: false,
             };
             let decode = DecodeAttention {
                 seqs: f.decode_padded.clone(),
@@ -180,6 +182,7 @@ impl<'a> Layers<'a> {
                 head_dims: (head_dim, head_dim),
                 kv_bytes_per_token: kv_bytes.clone(),
                 kv_precision: self.kv_precision(),
+                latent: false,
             };
             self.side_by_side(self.prefill_attention(&prefill), self.decode_attention(&decode))
         };
@@ -229,6 +232,8 @@ impl<'a> Layers<'a> {
             heads: heads.clone(),
             head_dims: (nope + rope, value),
             kv_bytes_per_token: heads * (ACTIVATION * (nope + rope + value)),
+            kv_precision: self.kv_precision(),
+            latent: true,
         };
         let extend = expand + self.prefill_attention(&prefill);
 
@@ -242,6 +247,7 @@ impl<'a> Layers<'a> {
             head_dims: (latent + rope, latent),
             kv_bytes_per_token: self.constant(0) + cached,
             kv_precision: self.kv_precision(),
+            latent: true,
         };
         let decode = absorb(latent, nope) + self.decode_attention(&decode) + absorb(value, latent);
 
@@ -271,7 +277,7 @@ impl<'a> Layers<'a> {
     fn routed(&self, moe: &Moe) -> Work {
         let tokens = if self.all_to_all { &self.f.sum_tokens } else { &self.gathered };
         let routed_here = if self.all_to_all { &self.f.tokens } else { &self.gathered };
-        let (precision, bytes_per_input) = self.computed_in(moe.expert_weights);
+        let (format, bytes_per_input) = self.computed_in(moe.expert_weights);
         let experts = Experts {
             tokens: tokens.clone(),
             num_experts: moe.num_experts,
@@ -279,7 +285,7 @@ impl<'a> Layers<'a> {
             hidden_size: self.model.hidden_size,
             intermediate_size: moe.moe_intermediate_size / self.knobs.moe_tp_size(),
             ep_size: self.knobs.ep_size.clone(),
-            precision,
+            format,
             bytes_per_weight: moe.expert_weights.bytes(),
             bytes_per_input,
         };
@@ -444,12 +450,12 @@ impl<'a> Layers<'a> {
     /// A dense GEMM with weights of `part`, and the kernel that quantises its input if it has one.
     fn gemm(&self, m: &Expr, n: &Expr, k: &Expr, part: Part) -> Work {
         let weights = self.model.dtype(part);
-        let (precision, bytes_per_input) = self.computed_in(weights);
+        let (format, bytes_per_input) = self.computed_in(weights);
         let call = Gemm {
             m: m.clone(),
             n: n.clone(),
             k: k.clone(),
-            precision,
+            format,
             bytes_per_weight: weights.bytes(),
             bytes_per_input,
         };
@@ -464,13 +470,18 @@ impl<'a> Layers<'a> {
     /// Format in which products with such weights are computed, and the size of an input in it \[B\].
     ///
     /// 4-bit integers are always widened, as are formats that the GPU has no matrix units for.
-    fn computed_in(&self, weights: Dtype) -> (Precision, f64) {
+    fn computed_in(&self, weights: Dtype) -> (MatrixFormat, f64) {
         let (native, bytes) = match weights {
-            Dtype::Fp8 => (Precision::Fp8, 1.0),
-            Dtype::Int8 => (Precision::Int8, 1.0),
-            Dtype::Fp4 | Dtype::Mxfp4 => (Precision::Fp4, weights.bytes()),
-            _ => (Precision::Bf16, 2.0),
+            Dtype::Fp8 => (MatrixFormat::Fp8, 1.0),
+            Dtype::Int8 => (MatrixFormat::Int8, 1.0),
+            Dtype::Int4 => (MatrixFormat::Int4, 2.0),
+            Dtype::Fp4 | Dtype::Mxfp4 => (MatrixFormat::Fp4, weights.bytes()),
+            _ => (MatrixFormat::Bf16, 2.0),
         };
-        if self.on.supports(native) { (native, bytes) } else { (Precision::Bf16, 2.0) }
+        if self.on.supports(native.precision()) {
+            (native, bytes)
+        } else {
+            (MatrixFormat::Bf16, 2.0)
+        }
     }
 }

@@ -30,6 +30,6 @@ fn nothing_to_send_takes_no_time() {
     let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&plan, &plan]).unwrap();
     let mut program = law.compile().unwrap();
     assert_eq!(program.seconds(0), 0.0);
-    assert!(program.seconds(1) > theta.transfer_latency);
+    assert!(program.seconds(1) > theta.transfer.latency);
     assert!(program.seconds(2) > program.seconds(1));
 }

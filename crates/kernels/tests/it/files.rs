@@ -29,5 +29,8 @@ fn coefficients_survive_a_file() {
     let theta = Coefficients::for_architecture(Architecture::Blackwell);
     let text = ron::to_string(&theta).unwrap();
     assert_eq!(ron::from_str::<Coefficients>(&text).unwrap(), theta);
-    assert!(ron::from_str::<Coefficients>("(gemm_efficiency: 0.5)").is_err(), "all are needed");
+    assert!(
+        ron::from_str::<Coefficients>("(gemm_bf16: (efficiency: 0.5))").is_err(),
+        "all are needed"
+    );
 }

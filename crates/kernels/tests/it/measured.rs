@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use flate2::read::GzDecoder;
 use sglsim_expr::{Context, Expr, Symbol, Values};
 use sglsim_hw::Precision;
-use sglsim_kernels::operator::OperatorLaw;
 use sglsim_kernels::operator::attention::{
     DecodeAttention, FlashDecode, FlashPrefill, PrefillAttention,
 };
 use sglsim_kernels::operator::collective::AllReduce;
 use sglsim_kernels::operator::gemm::{Gemm, TiledRoofline};
 use sglsim_kernels::operator::moe::{Experts, GroupedRoofline};
+use sglsim_kernels::operator::{MatrixFormat, OperatorLaw};
 use sglsim_kernels::{Coefficients, Hardware, LawSet};
 
 use crate::scenario::topology;
@@ -117,13 +117,13 @@ impl Bench {
 #[test]
 fn gemm() {
     let names = ["m", "n", "k"];
-    for (dtype, precision, bytes, allowed) in
-        [("bfloat16", Precision::Bf16, 2.0, 0.15), ("fp8", Precision::Fp8, 1.0, 0.3)]
+    for (dtype, format, bytes, allowed) in
+        [("bfloat16", MatrixFormat::Bf16, 2.0, 0.15), ("fp8", MatrixFormat::Fp8, 1.0, 0.3)]
     {
         let Some(table) = table("gemm/gemm_perf__sglang-0.5.14.csv.gz") else { return };
         let bench = Bench::new(&names);
         let [m, n, k] = [0, 1, 2].map(|at| bench.symbols[at].clone());
-        let call = Gemm { m, n, k, precision, bytes_per_weight: bytes, bytes_per_input: bytes };
+        let call = Gemm { m, n, k, format, bytes_per_weight: bytes, bytes_per_input: bytes };
         let law = TiledRoofline.time(&call, &bench.on);
         bench.check(
             &format!("{dtype} GEMM"),
@@ -158,6 +158,8 @@ fn prefill_attention() {
             heads,
             head_dims: (head_dim, head_dim),
             kv_bytes_per_token: kv_heads * (4 * head_dim),
+            kv_precision: Precision::Bf16,
+            latent: false,
         };
         let law = FlashPrefill.time(&call, &bench.on);
         let head_dim_text = head_dim.to_string();
@@ -187,6 +189,7 @@ fn decode_attention() {
             head_dims: (head_dim, head_dim),
             kv_bytes_per_token: kv_heads * (2 * bytes * head_dim),
             kv_precision,
+            latent: false,
         };
         let law = FlashDecode.time(&call, &bench.on);
         let head_dim_text = head_dim.to_string();
@@ -212,6 +215,7 @@ fn latent_decode_attention() {
             head_dims: (576, 512),
             kv_bytes_per_token: bench.constant(576 * bytes),
             kv_precision,
+            latent: true,
         };
         let law = FlashDecode.time(&call, &bench.on);
         // fa3 converts an fp8 latent before it uses it, which the law does not know.
@@ -238,7 +242,7 @@ fn experts() {
             hidden_size,
             intermediate_size: inner / tp,
             ep_size: ep,
-            precision: Precision::Bf16,
+            format: MatrixFormat::Bf16,
             bytes_per_weight: 2.0,
             bytes_per_input: 2.0,
         };

@@ -2,6 +2,7 @@
 
 use sglsim_expr::{Context, Expr, Values, max};
 use sglsim_hw::Precision;
+use sglsim_kernels::operator::MatrixFormat;
 use sglsim_kernels::operator::attention::{
     DecodeAttention, FlashDecode, FlashPrefill, PrefillAttention,
 };
@@ -26,7 +27,7 @@ fn gemm(m: &Expr) -> Gemm {
         m: m.clone(),
         n: of(m, 1000),
         k: of(m, 4096),
-        precision: Precision::Fp8,
+        format: MatrixFormat::Fp8,
         bytes_per_weight: 1.0,
         bytes_per_input: 1.0,
     }
@@ -50,6 +51,8 @@ fn dense_operators_conform() {
         heads: of(&s[0], 8),
         head_dims: (192, 128),
         kv_bytes_per_token: of(&s[0], 4096),
+        kv_precision: Precision::Bf16,
+        latent: false,
     });
     conformance(&FlashDecode, &["seqs", "context", "query_tokens"], |s| DecodeAttention {
         seqs: s[0].clone(),
@@ -59,6 +62,7 @@ fn dense_operators_conform() {
         head_dims: (576, 512),
         kv_bytes_per_token: of(&s[0], 1152),
         kv_precision: Precision::Fp8,
+        latent: true,
     });
 }
 
@@ -72,7 +76,7 @@ fn experts_conform() {
             hidden_size: 4096,
             intermediate_size: of(&s[0], 2048),
             ep_size: of(&s[0], 4),
-            precision: Precision::Bf16,
+            format: MatrixFormat::Bf16,
             bytes_per_weight: 2.0,
             bytes_per_input: 2.0,
         });
@@ -116,7 +120,7 @@ fn conformance_finds_a_law_that_is_none() {
             "always on"
         }
         fn time(&self, _: &Gemm, on: &Hardware) -> Expr {
-            on.theta.gemm_latency.clone()
+            on.theta.gemm_bf16.latency.clone()
         }
     }
     let caught = std::panic::catch_unwind(|| conformance(&AlwaysOn, &["m"], |s| gemm(&s[0])));
@@ -165,7 +169,7 @@ fn active_experts_are_those_that_are_hit() {
             hidden_size: 1,
             intermediate_size: cx.constant(1),
             ep_size: cx.constant(2),
-            precision: Precision::Bf16,
+            format: MatrixFormat::Bf16,
             bytes_per_weight: 2.0,
             bytes_per_input: 2.0,
         }
@@ -191,7 +195,7 @@ fn a_kernel_is_replaced_by_replacing_a_field() {
         }
         fn time(&self, gemm: &Gemm, on: &Hardware) -> Expr {
             max(
-                gemm.flops() / on.peak_flops(gemm.precision),
+                gemm.flops() / on.peak_flops(gemm.format.precision()),
                 gemm.weight_bytes() / &on.hbm_bandwidth,
             )
         }
