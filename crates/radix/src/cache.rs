@@ -72,6 +72,17 @@ pub trait PrefixCache<E: Element = Span>: fmt::Debug + Send {
 
     /// Kept tokens under a lock \[token\].
     fn protected_tokens(&self) -> u64;
+
+    /// The order in which a walk of the tree meets requests that end at these nodes: of the children
+    /// of a node first the one that most requests lie on or below, then the oldest; what ends at the
+    /// node itself comes after them. A cache that is no tree leaves them as they are.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `mem_cache/base_prefix_cache.py:_dfs_weight_order`.
+    fn dfs_weight_order(&self, ends: &[NodeId]) -> Vec<usize> {
+        (0..ends.len()).collect()
+    }
 }
 
 /// What [`PrefixCache::match_prefix`] found.

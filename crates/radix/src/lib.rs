@@ -8,6 +8,7 @@
 //! * [`PrefixCache`]: the seam. [`RadixCache`] is SGLang's tree, [`BlockLru`] a plain LRU over
 //!   fixed-size blocks as in vLLM, [`NoCache`] is `--disable-radix-cache`;
 //! * [`PagePool`]: how many tokens of KV are free, in whole pages;
+//! * [`Holding`]: a request's share of a cache, published at every checkpoint of its life;
 //! * `testing` (feature `testing`): a conformance suite for your own [`PrefixCache`].
 //!
 //! ```
@@ -29,6 +30,7 @@
 mod arena;
 mod block_lru;
 mod cache;
+mod checkpoint;
 mod element;
 mod error;
 mod eviction;
@@ -44,6 +46,7 @@ mod tree;
 pub use arena::NodeId;
 pub use block_lru::BlockLru;
 pub use cache::{Inserted, PrefixCache, PrefixMatch};
+pub use checkpoint::Holding;
 pub use element::{Element, Span};
 pub use error::RadixError;
 pub use eviction::EvictionPolicy;

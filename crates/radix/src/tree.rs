@@ -369,7 +369,12 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
     fn protected_tokens(&self) -> u64 {
         self.protected
     }
+
+    fn dfs_weight_order(&self, ends: &[NodeId]) -> Vec<usize> {
+        self.weigh(ends)
+    }
 }
 
+mod dfs;
 #[cfg(test)]
 mod tests;

@@ -1,160 +1,121 @@
-//! Recorded request lives on SGLang 0.5.23's own tree and allocator: admission, chunks, decode,
-//! finish and retraction over a pool of 320 tokens, with eviction under pressure.
+//! The replay driver, on operations whose answers SGLang 0.5.23's own tree and allocator gave.
+//!
+//! `tests/fixtures/recorded.jsonl.gz` holds runs of random operations: a line with the settings
+//! starts a run, then every operation is followed by its answer. `cargo xtask differential` compares
+//! more of them.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
-use sglsim_radix::{EvictionPolicy, Key, NodeId, PagePool, PageSize, PrefixCache, RadixCache};
 
 use crate::data;
 
-struct Request {
-    tokens: Vec<u32>,
-    prompt: u64,
-    node: NodeId,
-    /// Tokens that the tree holds for it (`cache_protected_len`).
-    protected: u64,
-    /// Tokens that it has inserted itself.
-    inserted: u64,
-    /// Tokens whose KV is there.
-    have: u64,
+#[path = "../../examples/replay/driver.rs"]
+mod driver;
+
+use driver::{Driver, Settings};
+
+/// The driver of a recorded run.
+fn driver_of(settings: &Value) -> Driver {
+    let policy = settings["eviction_policy"].as_str().expect("a policy").parse();
+    Driver::new(Settings {
+        page_size: settings["page_size"].as_u64().expect("a page size"),
+        policy: policy.expect("a known policy"),
+        capacity: settings["capacity"].as_u64(),
+    })
+    .expect("recorded with allowed settings")
 }
 
-struct Driver {
-    cache: RadixCache<u32>,
-    pool: PagePool,
-    requests: BTreeMap<String, Request>,
+/// Does one operation, and compares the answer but for the identity of slots.
+#[track_caller]
+fn check(driver: &mut Driver, operation: &str, recorded: &str, place: &str) {
+    let ours = driver.run(operation).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let ours: Value = serde_json::from_str(&ours).expect("an answer is JSON");
+    let mut theirs: Value = serde_json::from_str(recorded).expect("an answer is JSON");
+    for slots in ["values", "indices", "slots", "freed"] {
+        theirs.as_object_mut().expect("an object").remove(slots);
+    }
+    if theirs.get("error").is_some() {
+        // Beside an error, theirs may say what was done before it.
+        assert_eq!(ours["error"], theirs["error"], "{place}: {operation}");
+    } else {
+        assert_eq!(ours, theirs, "{place}: {operation}");
+    }
 }
 
-impl Driver {
-    fn new(page_size: u32, capacity: u64) -> Self {
-        let page_size = PageSize::new(page_size).expect("recorded with an allowed page size");
-        Self {
-            cache: RadixCache::new(page_size, EvictionPolicy::Lru),
-            pool: PagePool::new(capacity, page_size),
-            requests: BTreeMap::new(),
+#[test]
+fn recorded_runs() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recorded.jsonl.gz");
+    let file = File::open(path).expect("the fixture is there");
+    let mut lines = BufReader::new(GzDecoder::new(file)).lines().enumerate();
+    let mut next = || lines.next().map(|(at, line)| (at, line.expect("a line of text")));
+    let (mut driver, mut operations) = (None, 0);
+    while let Some((at, line)) = next() {
+        if line.starts_with("{\"page_size\"") {
+            driver = Some(driver_of(&serde_json::from_str(&line).expect("settings")));
+            continue;
         }
+        let (_, recorded) = next().expect("every operation has its answer");
+        let driver = driver.as_mut().expect("settings come first");
+        check(driver, &line, &recorded, &format!("line {}", at + 1));
+        operations += 1;
     }
-
-    /// Room for `tokens` more tokens of `request`; whether there was any.
-    fn grow(&mut self, request: &mut Request, tokens: u64) -> bool {
-        let page = self.pool.page_size();
-        let need = tokens + if page == PageSize::ONE { 0 } else { u64::from(page.get()) };
-        let freed = self.cache.evict(need.saturating_sub(self.pool.available()));
-        self.pool.release(freed);
-        let pages = page.ceil(request.have + tokens) - page.ceil(request.have);
-        let is_there = self.pool.allocate(pages).is_ok();
-        if is_there {
-            request.have += tokens;
-        }
-        is_there
-    }
-
-    fn checkpoint(&mut self, request: &mut Request) {
-        let key = Key::of(&request.tokens).first(request.have);
-        let done = self.cache.insert(key, request.inserted);
-        if request.have > request.prompt {
-            // The prompt outranks what was generated, which may be evicted without it.
-            let prompt = key.first(request.prompt).with_priority(key.priority() + 1);
-            self.cache.insert(prompt, done.tokens);
-        }
-        self.pool.release(done.present.saturating_sub(request.protected));
-        self.cache.lock(done.node);
-        self.cache.unlock(request.node);
-        (request.node, request.protected) = (done.node, done.tokens);
-        request.inserted = done.tokens;
-    }
-
-    fn leave(&mut self, request: &Request) -> u64 {
-        self.pool.release(request.have - request.protected);
-        self.cache.unlock(request.node);
-        request.protected
-    }
-
-    fn run(&mut self, operation: &Value) -> BTreeMap<&'static str, Value> {
-        let rid = operation["rid"].as_str().expect("a request").to_owned();
-        let tokens = || data::parse_list::<u32>(&operation["tokens"]);
-        let mut answer = BTreeMap::new();
-        match operation["op"].as_str().expect("an operation") {
-            "admit" => {
-                let tokens = tokens();
-                let prompt = tokens.len() as u64;
-                let found = self.cache.match_prefix(Key::of(&tokens).first(prompt - 1));
-                self.cache.lock(found.node);
-                answer.insert("matched", found.tokens.into());
-                let request = Request {
-                    tokens,
-                    prompt,
-                    node: found.node,
-                    protected: found.tokens,
-                    inserted: 0,
-                    have: found.tokens,
-                };
-                self.requests.insert(rid, request);
-            }
-            "extend" => {
-                let mut request = self.requests.remove(&rid).expect("admitted");
-                let left = request.prompt - request.have;
-                let chunk = operation.get("n").map_or(left, |n| n.as_u64().expect("a count"));
-                let chunk = chunk.min(left);
-                if chunk > 0 && !self.grow(&mut request, chunk) {
-                    answer.insert("error", "out of memory".into());
-                } else {
-                    if chunk > 0 {
-                        self.checkpoint(&mut request);
-                    }
-                    answer.insert("protected_len", request.protected.into());
-                }
-                self.requests.insert(rid, request);
-            }
-            "decode" => {
-                let mut request = self.requests.remove(&rid).expect("admitted");
-                for token in tokens() {
-                    request.tokens.push(token);
-                    if !self.grow(&mut request, 1) {
-                        answer.insert("error", "out of memory".into());
-                        break;
-                    }
-                }
-                self.requests.insert(rid, request);
-            }
-            "finish" => {
-                let mut request = self.requests.remove(&rid).expect("admitted");
-                self.checkpoint(&mut request);
-                answer.insert("kept", self.leave(&request).into());
-            }
-            "release" => {
-                let request = self.requests.remove(&rid).expect("admitted");
-                answer.insert("kept", self.leave(&request).into());
-            }
-            other => panic!("unknown operation {other}"),
-        }
-        answer.insert("evictable", self.cache.evictable_tokens().into());
-        answer.insert("protected", self.cache.protected_tokens().into());
-        answer.insert("available", self.pool.available().into());
-        answer
-    }
+    assert!(operations >= 10_000, "{operations} operations");
 }
 
 #[test]
 fn lives_are_those_of_sglang() {
     let Some(folder) = data::recordings() else { return };
-    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("recorded answers");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("recorded answers");
     let operations = read("radix_life.jsonl");
     for page_size in [1, 16] {
-        let mut driver = Driver::new(page_size, 320);
+        let settings = Settings { page_size, capacity: Some(320), ..Settings::default() };
+        let mut driver = Driver::new(settings).expect("allowed settings");
         let answers = read(&format!("radix_life.page{page_size}.cap320.expected.jsonl"));
         assert_eq!(operations.lines().count(), answers.lines().count());
         for (at, (operation, recorded)) in operations.lines().zip(answers.lines()).enumerate() {
-            let operation = serde_json::from_str(operation).expect("JSON");
-            let recorded: Value = serde_json::from_str(recorded).expect("JSON");
-            let ours = driver.run(&operation);
-            assert_eq!(ours.contains_key("error"), recorded.get("error").is_some());
-            for (name, ours) in ours {
-                let line = at + 1;
-                assert_eq!(ours, recorded[name], "`{name}` of line {line}: {operation}");
-            }
+            check(&mut driver, operation, recorded, &format!("page {page_size}, line {}", at + 1));
         }
     }
+}
+
+/// The message that a line is refused with.
+fn refusal(capacity: Option<u64>, lines: &[&str]) -> String {
+    let settings = Settings { capacity, ..Settings::default() };
+    let mut driver = Driver::new(settings).expect("allowed settings");
+    let (last, before) = lines.split_last().expect("at least one line");
+    for line in before {
+        driver.run(line).expect("the lines before the last are right");
+    }
+    driver.run(last).expect_err("the last line is wrong")
+}
+
+#[test]
+fn a_wrong_line_names_what_is_wrong() {
+    let admit = r#"{"op": "admit", "rid": "r1", "tokens": [1, 2]}"#;
+    let lock = r#"{"op": "lock", "id": "a", "tokens": [1]}"#;
+    for (capacity, lines, message) in [
+        (None, vec![r#"{"op": "mach", "tokens": []}"#], "did you mean `match`?"),
+        (None, vec![r#"{"op": "match"}"#], "`tokens` is missing"),
+        (None, vec![r#"{"tokens": [1]}"#], "missing field `op`"),
+        (None, vec![r#"{"op": "match", "tok"#], "column 20: EOF while parsing"),
+        (None, vec![r#"{"op": "match", "tokens": [1, -2]}"#], "`tokens[1]`, column 32: invalid"),
+        (None, vec![r#"{"op": "state"} 1"#], "one JSON object a line"),
+        (None, vec![r#"{"op": "evict"}"#], "`n` is missing"),
+        (None, vec![r#"{"op": "unlock", "id": "a"}"#], "there is no lock `a`"),
+        (None, vec![lock, lock], "there is a lock `a` already"),
+        (None, vec![admit], "needs --capacity"),
+        (Some(9), vec![admit, admit], "there is a request `r1` already"),
+        (Some(9), vec![admit, r#"{"op": "finish", "rid": "r2"}"#], "did you mean `r1`?"),
+        (Some(9), vec![r#"{"op": "admit", "rid": "r", "tokens": []}"#], "`tokens` is empty"),
+        (Some(9), vec![r#"{"op": "insert", "tokens": [1]}"#], "with --capacity"),
+    ] {
+        let refused = refusal(capacity, &lines);
+        assert!(refused.contains(message), "{lines:?}: `{refused}` has no `{message}`");
+    }
+    let settings = Settings { page_size: 16, capacity: Some(100), ..Settings::default() };
+    let refused = Driver::new(settings).err().expect("no multiple of a page");
+    assert!(refused.contains("`capacity` is 100"), "{refused}");
 }

@@ -141,3 +141,15 @@ fn names_of_policies_are_those_of_the_command_line() {
     let error = PageSize::new(0).unwrap_err();
     assert_eq!(error.to_string(), "`page_size` is 0 tokens, allowed is 1 to 1048576");
 }
+
+#[test]
+fn the_branch_that_most_lie_on_is_walked_first() {
+    let mut cache = RadixCache::<u32>::new(PageSize::ONE, EvictionPolicy::Lru);
+    for kept in [[1, 2, 3].as_slice(), &[1, 5], &[7, 8], &[9]] {
+        cache.insert(Key::of(kept), 0);
+    }
+    let mut end = |tokens: &[u32]| cache.match_prefix(Key::of(tokens)).node;
+    // Two lie below 7, two at or below 1: a tie, and 1 is older. What ends at a node comes last.
+    let ends = [end(&[7, 8]), end(&[1]), end(&[1, 5]), end(&[]), end(&[7])];
+    assert_eq!(cache.dfs_weight_order(&ends), [2, 1, 0, 4, 3]);
+}
