@@ -24,7 +24,13 @@ const EDGES: &[(&str, &[&str])] = &[
         &["units", "expr", "hw", "model", "kernels", "radix", "sched", "router", "workload"],
     ),
     ("formula", &["units", "expr", "hw", "model", "kernels", "workload", "engine"]),
-    ("cli", &["units", "expr", "hw", "model", "kernels", "workload", "engine", "formula"]),
+    ("calibrate", &["units", "expr", "hw", "kernels"]),
+    (
+        "cli",
+        &[
+            "units", "expr", "hw", "model", "kernels", "workload", "engine", "formula", "calibrate",
+        ],
+    ),
 ];
 
 /// Checks every rule and reports everything that breaks one.

@@ -1,5 +1,8 @@
 //! What can be wrong with a law, a plan, or what they are asked for.
 
+use std::io;
+use std::path::PathBuf;
+
 use sglsim_expr::ExprError;
 use sglsim_hw::HwError;
 use sglsim_units::{Bytes, Nearest, UnitError};
@@ -38,6 +41,42 @@ pub enum KernelError {
         low: f64,
         /// The greatest allowed value.
         high: f64,
+    },
+    /// A text is not a calibration.
+    #[error("calibration, line {line}, column {column}: {reason}")]
+    CalibrationSyntax {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A calibration has a version that is not known.
+    #[error("calibration of version {found}, known is {known}")]
+    CalibrationVersion {
+        /// Its version.
+        found: u32,
+        /// The version that this crate reads.
+        known: u32,
+    },
+    /// A calibration file cannot be read.
+    #[error("cannot read calibration `{}`", path.display())]
+    CalibrationRead {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A calibration file is refused.
+    #[error("in calibration `{}`", path.display())]
+    CalibrationFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: Box<KernelError>,
     },
     /// A parallel size does not fit the model or another size.
     #[error("`{field}` is {value}, but {rule}; allowed: {}; nearest: {nearest}", listed(allowed))]

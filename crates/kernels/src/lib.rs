@@ -55,6 +55,7 @@
 //! load imbalance other than as one factor, and the dependence of attention on how unequal the
 //! sequences of a batch are.
 
+mod calibration;
 mod coefficients;
 mod error;
 mod features;
@@ -69,6 +70,7 @@ mod step;
 pub mod testing;
 mod transfer;
 
+pub use calibration::{Calibration, CalibrationError, CalibrationTable, HeldOut};
 pub use coefficients::{CoefficientInfo, Coefficients, Theta};
 pub use error::KernelError;
 pub use features::{Features, RankFeatures, StepFeatures};

@@ -1,0 +1,1 @@
+//! Tables, fits and scores, end to end.
