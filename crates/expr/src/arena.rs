@@ -172,6 +172,33 @@ impl Arena {
         self.intern(&Node::Index(at))
     }
 
+    /// The `ordinal`-th index of a name, counted from 1. If there are fewer, or that one is of the
+    /// other kind, a new one.
+    pub(crate) fn nth_index(&mut self, name: &str, ordinal: usize, unknown: bool) -> Id {
+        let count = self.indices.iter().filter(|index| *index == name).count();
+        for _ in count + 1..ordinal {
+            self.register_index(name);
+        }
+        let mut alike = (0u32..).zip(&self.indices).filter(|(_, index)| *index == name);
+        match alike.nth(ordinal - 1) {
+            Some((at, _)) if self.is_unknown(at) == unknown => self.intern(&Node::Index(at)),
+            _ if unknown => self.new_unknown(name),
+            _ => self.new_index(name),
+        }
+    }
+
+    /// Which of the indices of its name an index is, counted from 1.
+    pub(crate) fn ordinal(&self, index: u32) -> usize {
+        let name = &self.indices[index as usize];
+        self.indices[..=index as usize].iter().filter(|other| *other == name).count()
+    }
+
+    /// The symbol of this name, if it was declared.
+    pub(crate) fn symbol_named(&mut self, name: &str) -> Option<Id> {
+        let at = *self.symbol_ids.get(name)?;
+        Some(self.intern(&Node::Symbol(at)))
+    }
+
     /// Whether an index is the unknown of a fixed point.
     pub(crate) fn is_unknown(&self, index: u32) -> bool {
         self.unknowns.contains(&index)

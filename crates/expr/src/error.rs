@@ -2,7 +2,7 @@
 
 use sglsim_units::Nearest;
 
-use crate::{Dimension, Sort};
+use crate::{Dimension, Problems, Sort};
 
 /// An expression cannot be built, evaluated, compiled, exported or read.
 ///
@@ -247,6 +247,9 @@ pub enum ExprError {
         /// What is wrong there.
         problem: String,
     },
+    /// A text cannot be read; every problem with its place.
+    #[error("{0}")]
+    Text(Problems),
 }
 
 fn listed(names: &[String]) -> String {

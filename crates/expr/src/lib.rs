@@ -155,6 +155,7 @@ mod simplify;
 mod special;
 mod symbol;
 mod tape;
+mod text;
 mod values;
 
 pub use context::Context;
@@ -175,4 +176,5 @@ pub use symbol::{Sort, Symbol};
 pub use tape::{
     BatchEvaluator, Evaluator, GradientEvaluator, Interval, IntervalEvaluator, Program,
 };
+pub use text::{Problem, Problems, TextError};
 pub use values::Values;

@@ -110,6 +110,15 @@ impl Number {
         matches!(self.0, Repr::Rational { num: -1, den: 1 }) || self.0.is_float_equal(-1.0)
     }
 
+    /// A float that changes nothing, 1 or −1, as the exact number: `1.0 · x` is `x`.
+    pub(crate) fn without_effect(self) -> Number {
+        match self {
+            _ if self.is_one() => Number::ONE,
+            _ if self.is_minus_one() => Number::MINUS_ONE,
+            _ => self,
+        }
+    }
+
     pub(crate) fn is_integer(self) -> bool {
         match self.0 {
             Repr::Rational { den, .. } => den == 1,

@@ -40,6 +40,10 @@ impl Arena {
         if !constant.is_finite() || flat.iter().any(|(_, c)| !c.is_finite()) {
             return self.make_number("+", Number::float(f64::INFINITY));
         }
+        flat.iter_mut().for_each(|(_, c)| *c = c.without_effect());
+        if constant.is_zero() && !flat.is_empty() {
+            constant = Number::ZERO;
+        }
         match flat.as_slice() {
             [] => self.make_number("+", constant),
             [(term, c)] if constant.is_zero() => self.scale(*term, *c),

@@ -8,6 +8,8 @@
 //!   product with one is *loose*: only its power of time is compared.
 //! * Naming an expression settles its dimension.
 
+use smallvec::SmallVec;
+
 use crate::arena::Arena;
 use crate::dimension::Dimension;
 use crate::node::{Id, Node};
@@ -55,8 +57,28 @@ impl Known {
         self.dimension().map_or(self, Known::Loose)
     }
 
+    /// The dimension of a constant power.
+    pub(crate) fn power(self, exponent: f64) -> Known {
+        self.map(|dimension| dimension.power(exponent))
+    }
+
+    /// The dimension of a product, of factors that may be constants.
+    pub(crate) fn product(factors: impl IntoIterator<Item = (Known, Option<Number>)>) -> Known {
+        let exact_one = |n: Number| n.is_minus_one() || n.is_one() && !n.is_float();
+        let first = (Known::Any, Some(Number::ONE));
+        let product = |(left, a): (Known, Option<Number>), (right, b)| match (a, b) {
+            (Some(a), Some(b)) => (Known::Any, Some(a.mul(b))),
+            (Some(n), None) if exact_one(n) => (right, None),
+            (Some(_), None) => (right.loosened(), None),
+            (None, Some(n)) if exact_one(n) => (left, None),
+            (None, Some(_)) => (left.loosened(), None),
+            (None, None) => (left.times(right), None),
+        };
+        factors.into_iter().fold(first, product).0
+    }
+
     /// What both can be at once: the more exact one.
-    fn meet(self, other: Known) -> Option<Known> {
+    pub(crate) fn meet(self, other: Known) -> Option<Known> {
         match (self, other) {
             (Known::Unset | Known::Any, known) | (known, Known::Unset | Known::Any) => Some(known),
             (Known::Exact(a), Known::Exact(b)) => (a == b).then_some(self),
@@ -101,10 +123,21 @@ impl Arena {
         operation: &'static str,
         operands: &[Id],
     ) -> Result<Known, ExprError> {
+        let knowns: SmallVec<[(Id, Known); 8]> =
+            operands.iter().map(|id| (*id, self.known(*id))).collect();
+        self.common_known(operation, &knowns)
+    }
+
+    /// The dimension that operands of these dimensions share.
+    pub(crate) fn common_known(
+        &self,
+        operation: &'static str,
+        operands: &[(Id, Known)],
+    ) -> Result<Known, ExprError> {
         let mut common = Known::Any;
         let mut first = None;
-        for id in operands {
-            let known = self.known(*id);
+        for (id, known) in operands {
+            let known = *known;
             common = common.meet(known).ok_or_else(|| {
                 let first = first.unwrap_or(*id);
                 let dimension =
@@ -131,8 +164,20 @@ impl Arena {
         operands: &[Id],
         build: impl FnOnce(&mut Arena) -> Id,
     ) -> Id {
-        for id in operands {
-            let known = match self.known(*id) {
+        let knowns: SmallVec<[(Id, Known); 8]> =
+            operands.iter().map(|id| (*id, self.known(*id))).collect();
+        self.pure_known(operation, &knowns, build)
+    }
+
+    /// As [`Arena::pure`], on operands of these dimensions.
+    pub(crate) fn pure_known(
+        &mut self,
+        operation: &'static str,
+        operands: &[(Id, Known)],
+        build: impl FnOnce(&mut Arena) -> Id,
+    ) -> Id {
+        for (id, known) in operands {
+            let known = match *known {
                 Known::Loose(dimension) => Known::Loose(dimension.time()),
                 known => known,
             };
@@ -142,23 +187,15 @@ impl Arena {
                 return self.invalid(error);
             }
         }
-        let loose = operands.iter().any(|id| !matches!(self.known(*id), Known::Exact(_)));
+        let loose = operands.iter().any(|(_, known)| !matches!(known, Known::Exact(_)));
         let id = build(self);
         self.note(id, if loose { Known::Loose } else { Known::Exact }(Dimension::PURE))
     }
 
     /// `a · b ^ exponent`.
     pub(crate) fn checked_product(&mut self, a: Id, b: Id, exponent: Number) -> Id {
-        let (left, right) = (self.known(a), self.power_of(b, exponent.to_f64()));
-        let known = match (self.constant(a), self.constant(b)) {
-            (Some(_), Some(_)) => Known::Any,
-            (Some(n), None) if n.is_one() && !n.is_float() => right,
-            (Some(n), None) if n.is_minus_one() => right,
-            (Some(_), None) => right.loosened(),
-            (None, Some(n)) if n.is_minus_one() => left,
-            (None, Some(_)) => left.loosened(),
-            (None, None) => left.times(right),
-        };
+        let power = self.known(b).power(exponent.to_f64());
+        let known = Known::product([(self.known(a), self.constant(a)), (power, self.constant(b))]);
         let id = self.mul(Number::ONE, &[(a, Number::ONE), (b, exponent)]);
         self.note(id, known)
     }
@@ -167,16 +204,12 @@ impl Arena {
     pub(crate) fn checked_power(&mut self, a: Id, b: Id) -> Id {
         match self.constant(b) {
             Some(exponent) => {
-                let known = self.power_of(a, exponent.to_f64());
+                let known = self.known(a).power(exponent.to_f64());
                 let id = self.power(a, b);
                 self.note(id, known)
             }
             None => self.pure("^", &[a, b], |arena| arena.power(a, b)),
         }
-    }
-
-    fn power_of(&self, id: Id, exponent: f64) -> Known {
-        self.known(id).map(|dimension| dimension.power(exponent))
     }
 
     /// Checks a declared unit against a node; `""` says nothing.

@@ -14,7 +14,7 @@ pub(crate) enum Comparison {
 }
 
 impl Comparison {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Comparison::Le => "<=",
             Comparison::Lt => "<",

@@ -54,6 +54,7 @@ impl Arena {
         {
             return self.make_number("*", Number::ZERO);
         }
+        let coefficient = coefficient.without_effect();
         match factors.as_slice() {
             [] => self.make_number("*", coefficient),
             [(base, e)] if coefficient.is_one() && e.is_one() => *base,
@@ -91,7 +92,7 @@ impl Arena {
             && fold_constant(product, coefficient, exponent)
         {
             for (inner, e) in factors {
-                let exponent = e.mul(exponent);
+                let exponent = e.mul(exponent).as_exponent();
                 match self.constant(inner) {
                     Some(n) if fold_constant(product, n, exponent) => {}
                     _ => product.factors.push((inner, exponent)),
@@ -134,7 +135,7 @@ impl Arena {
         for (base, exponent) in factors.drain(..) {
             match merged.last_mut() {
                 Some((last, sum)) if *last == base && self.merges(base, *sum, exponent) => {
-                    *sum = sum.add(exponent);
+                    *sum = sum.add(exponent).as_exponent();
                 }
                 _ => merged.push((base, exponent)),
             }

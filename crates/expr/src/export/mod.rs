@@ -8,7 +8,7 @@ mod plan;
 mod python;
 mod script;
 mod sympy;
-mod text;
 
+pub(crate) use listing::Uses;
 pub(crate) use json::{read_expression, read_module};
 pub(crate) use listing::is_atom;

@@ -21,3 +21,4 @@ mod sources;
 mod special;
 mod sums;
 mod sympy;
+mod text;

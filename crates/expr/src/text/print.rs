@@ -2,9 +2,22 @@
 
 use std::fmt::Write;
 
+use sglsim_units::{HashMap, HashSet};
+
+use super::lex::written;
 use crate::arena::Arena;
 use crate::node::{Id, Node};
 use crate::number::Number;
+
+/// Names under which parts are written, so that they can be read back.
+#[derive(Default)]
+pub(super) struct Naming {
+    pub(super) nodes: HashMap<Id, String>,
+    pub(super) indices: HashMap<u32, String>,
+    pub(super) tables: HashMap<u32, String>,
+    /// Parts whose dimension is not to be checked.
+    pub(super) unchecked: HashSet<Id>,
+}
 
 /// Nesting after which an operand is printed as `…`.
 const MAX_NESTING: usize = 40;
@@ -24,12 +37,25 @@ enum Level {
 impl Arena {
     /// The expression as text, cut after about `limit` characters.
     pub(crate) fn text(&self, id: Id, limit: usize) -> String {
-        let mut printer = Printer { arena: self, out: String::new(), limit };
+        let mut printer = Printer { arena: self, out: String::new(), limit, naming: None };
         printer.print(id, Level::Or, 0);
         if let Some((cut, _)) = printer.out.char_indices().nth(limit) {
             printer.out.truncate(cut);
             printer.out.push('…');
         }
+        printer.out
+    }
+
+    /// The expression in terms of what has a name, whole and to be read back. Its nesting is
+    /// bounded by giving names.
+    pub(super) fn exact(&self, id: Id, naming: &Naming) -> String {
+        let mut printer =
+            Printer { arena: self, out: String::new(), limit: usize::MAX, naming: Some(naming) };
+        // A name is not written in terms of itself.
+        let named = naming.nodes.contains_key(&id) && naming.unchecked.contains(&id);
+        printer.out.push_str(if named { "(" } else { "" });
+        printer.node(&self.shape(id), 0);
+        printer.out.push_str(if named { ") [?]" } else { "" });
         printer.out
     }
 }
@@ -38,11 +64,24 @@ struct Printer<'a> {
     arena: &'a Arena,
     out: String,
     limit: usize,
+    naming: Option<&'a Naming>,
 }
 
 impl Printer<'_> {
     fn print(&mut self, id: Id, outer: Level, nesting: usize) {
-        if nesting > MAX_NESTING || self.out.len() > self.limit * 4 {
+        let mut outer = outer;
+        let mut unchecked = false;
+        if let Some(naming) = self.naming {
+            unchecked = naming.unchecked.contains(&id);
+            if let Some(name) = naming.nodes.get(&id) {
+                self.out.push_str(name);
+                self.out.push_str(if unchecked { " [?]" } else { "" });
+                return;
+            }
+            if unchecked {
+                outer = Level::Atom;
+            }
+        } else if nesting > MAX_NESTING || self.out.len() > self.limit * 4 {
             self.out.push('…');
             return;
         }
@@ -55,14 +94,15 @@ impl Printer<'_> {
         if level < outer {
             self.out.push(')');
         }
+        self.out.push_str(if unchecked { " [?]" } else { "" });
     }
 
     fn node(&mut self, node: &Node<Number>, nesting: usize) {
         match node {
             Node::Number(n) => self.push(n),
             Node::Bool(b) => self.push(b),
-            Node::Symbol(at) => self.push(&self.arena.symbols[*at as usize].name),
-            Node::Index(at) => self.push(&self.arena.indices[*at as usize]),
+            Node::Symbol(at) => self.name(&self.arena.symbols[*at as usize].name),
+            Node::Index(at) => self.index(*at),
             Node::Invalid(at) => {
                 let error = self.arena.errors[*at as usize].clone();
                 self.push(&format_args!("invalid({error})"));
@@ -101,7 +141,8 @@ impl Printer<'_> {
                 self.out.push_str("min_of{");
                 for (position, choice) in choices.iter().enumerate() {
                     self.out.push_str(if position == 0 { "" } else { "; " });
-                    self.push(&format_args!("{}: ", choice.name));
+                    self.name(&choice.name);
+                    self.out.push_str(": ");
                     self.print(choice.value, Level::Or, nesting);
                     if !self.arena.always(choice.guard) {
                         self.out.push_str(" if ");
@@ -123,13 +164,21 @@ impl Printer<'_> {
                 self.out.push(')');
             }
             Node::Table { table, index } => {
-                let entries = self.arena.tables[*table as usize].len();
-                self.push(&format_args!("table_{table}<{entries}>["));
+                match self.naming.and_then(|naming| naming.tables.get(table)) {
+                    Some(name) => self.push(name),
+                    None => {
+                        let entries = self.arena.tables[*table as usize].len();
+                        self.push(&format_args!("table_{table}<{entries}>"));
+                    }
+                }
+                self.out.push('[');
                 self.print(*index, Level::Or, nesting);
                 self.out.push(']');
             }
             Node::FixedPoint { index, lo, hi, body } => {
-                self.push(&format_args!("fixed_point({} in ", self.arena.indices[*index as usize]));
+                self.out.push_str("fixed_point(");
+                self.index(*index);
+                self.out.push_str(" in ");
                 self.print(*lo, Level::Sum, nesting);
                 self.out.push_str("..");
                 self.print(*hi, Level::Sum, nesting);
@@ -138,7 +187,9 @@ impl Printer<'_> {
                 self.out.push(')');
             }
             Node::Sum { index, lo, hi, body } => {
-                self.push(&format_args!("sum({} = ", self.arena.indices[*index as usize]));
+                self.out.push_str("sum(");
+                self.index(*index);
+                self.out.push_str(" = ");
                 self.print(*lo, Level::Sum, nesting);
                 self.out.push_str("..");
                 self.print(*hi, Level::Sum, nesting);
@@ -149,6 +200,20 @@ impl Printer<'_> {
         }
     }
 
+    fn name(&mut self, name: &str) {
+        match self.naming {
+            Some(_) => self.out.push_str(&written(name)),
+            None => self.out.push_str(name),
+        }
+    }
+
+    fn index(&mut self, index: u32) {
+        match self.naming.and_then(|naming| naming.indices.get(&index)) {
+            Some(name) => self.out.push_str(name),
+            None => self.out.push_str(&self.arena.indices[index as usize]),
+        }
+    }
+
     fn sum(&mut self, constant: Number, terms: &[(Id, Number)], nesting: usize) {
         for (position, (term, c)) in terms.iter().enumerate() {
             self.sign(position == 0, c.is_negative());
@@ -156,12 +221,19 @@ impl Printer<'_> {
             if !c.is_one() {
                 self.push(&format_args!("{c} * "));
             }
-            self.print(*term, Level::Product, nesting);
+            // `2 * (x / 0.3)` is not `2 * x / 0.3`: a float divides after the product.
+            let divided = !c.is_one() && self.divides(*term);
+            self.print(*term, if divided { Level::Power } else { Level::Product }, nesting);
         }
         if !constant.is_zero() {
             self.sign(terms.is_empty(), constant.is_negative());
             self.push(&if constant.is_negative() { constant.neg() } else { constant });
         }
+    }
+
+    fn divides(&self, term: Id) -> bool {
+        let Node::Mul { factors, .. } = self.arena.node(term) else { return false };
+        factors.iter().any(|(base, _)| self.arena.constant(*base).is_some())
     }
 
     fn sign(&mut self, first: bool, negative: bool) {
