@@ -5,8 +5,8 @@ use std::path::Path;
 use sglsim_expr::Context;
 use sglsim_hw::{Gpu, HwError, Link, Topology};
 use sglsim_kernels::{
-    Coefficients, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan, StepLaw, StepProgram,
-    TransferLaw, TransferProgram, cuda_graph_sizes,
+    Coefficients, KernelError, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan, StepLaw,
+    StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
 };
 use sglsim_model::{ModelError, ModelShape};
 use sglsim_sched::{DisaggregationMode, SchedulerConfig};
@@ -153,7 +153,16 @@ impl PoolPlan {
             ep_size: config.ep_size,
             pp_size: config.pp_size,
             moe_a2a_backend: config.moe_a2a_backend,
+            moe_dense_tp_size: config.moe_dense_tp_size,
+            enable_two_batch_overlap: config.enable_two_batch_overlap,
         };
+        if plan.pp_size != 1 {
+            return Err(in_pool(KernelError::Unsupported {
+                field: "pp_size",
+                value: plan.pp_size.to_string(),
+                reason: "pipeline stages are not simulated yet; allowed is 1".to_owned(),
+            }));
+        }
         let scope = match mode {
             DisaggregationMode::Null => "",
             DisaggregationMode::Prefill => "prefill_",

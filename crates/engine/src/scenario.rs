@@ -126,6 +126,10 @@ pub struct PoolConfig {
     pub pp_size: u32,
     /// How tokens reach the experts of other ranks.
     pub moe_a2a_backend: MoeA2aBackend,
+    /// 1 if every rank has the dense FFNs of a model with experts whole.
+    pub moe_dense_tp_size: Option<u32>,
+    /// Hide the collectives of one half of the batch behind the kernels of the other.
+    pub enable_two_batch_overlap: bool,
     /// GPUs and links, if not the scenario's.
     pub hardware: Option<Hardware>,
     /// Tokens one prefill step may compute \[token\]; -1 switches chunking off; by default decided
@@ -165,6 +169,8 @@ impl Default for PoolConfig {
             ep_size: 1,
             pp_size: 1,
             moe_a2a_backend: MoeA2aBackend::None,
+            moe_dense_tp_size: None,
+            enable_two_batch_overlap: false,
             hardware: None,
             chunked_prefill_size: None,
             max_prefill_tokens: DEFAULT_MAX_PREFILL_TOKENS,

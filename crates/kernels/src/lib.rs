@@ -82,5 +82,8 @@ pub use memory::{
 };
 pub use operator::{Fastest, LawSet, OperatorLaw};
 pub use plan::{MoeA2aBackend, ParallelPlan};
-pub use step::{HostCoefficients, HostTheta, Knobs, StepLaw, StepProgram};
+pub use step::{
+    Breakdown, HostCoefficients, HostTheta, Knobs, Operator, OperatorTime, Regime, Roofline,
+    StepLaw, StepProgram,
+};
 pub use transfer::{TransferCoefficients, TransferLaw, TransferProgram, TransferTheta};

@@ -9,8 +9,8 @@ use crate::KernelError;
 
 /// Parallel sizes of one worker, under SGLang's names.
 ///
-/// `tp_size` is the number of GPUs of the worker; attention DP and expert parallelism re-use them,
-/// they do not add any (SGLang 0.5.23, `distributed/parallel_state.py`).
+/// `tp_size` is the number of GPUs of the worker, or of each of its pipeline stages; attention DP and
+/// expert parallelism re-use them, they do not add any (SGLang 0.5.23, `distributed/parallel_state.py`).
 ///
 /// ```
 /// use sglsim_kernels::ParallelPlan;
@@ -29,7 +29,7 @@ use crate::KernelError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParallelPlan {
-    /// Tensor parallel ranks, the GPUs of one worker.
+    /// Tensor parallel ranks, the GPUs of one pipeline stage.
     pub tp_size: u32,
     /// Attention replicas inside the worker (`--enable-dp-attention`), 1 if attention is sharded
     /// over all of `tp_size`.
@@ -40,6 +40,12 @@ pub struct ParallelPlan {
     pub pp_size: u32,
     /// How tokens reach their experts.
     pub moe_a2a_backend: MoeA2aBackend,
+    /// Ranks that share the FFN of a dense layer of a model with experts; `None` is all of
+    /// `tp_size`, and 1 the only other value.
+    pub moe_dense_tp_size: Option<u32>,
+    /// Whether layers with experts work on two halves of the batch, so that one half's collectives
+    /// hide behind the other's kernels.
+    pub enable_two_batch_overlap: bool,
 }
 
 /// How tokens reach the experts of other ranks (`--moe-a2a-backend`).
@@ -70,6 +76,8 @@ impl Default for ParallelPlan {
             ep_size: 1,
             pp_size: 1,
             moe_a2a_backend: MoeA2aBackend::None,
+            moe_dense_tp_size: None,
+            enable_two_batch_overlap: false,
         }
     }
 }
@@ -84,7 +92,7 @@ impl ParallelPlan {
     /// GPUs that one worker holds.
     #[must_use]
     pub fn gpus(&self) -> u32 {
-        self.tp_size * self.pp_size
+        self.tp_size.saturating_mul(self.pp_size)
     }
 
     /// Ranks that share one attention replica, `tp_size / dp_size`.
@@ -109,20 +117,19 @@ impl ParallelPlan {
     /// # Errors
     ///
     /// [`KernelError::ParallelSize`] for the first size that does not divide what it must, with the
-    /// sizes that would; [`KernelError::Unsupported`] for pipeline stages, and for DeepEP on a model
-    /// without experts.
+    /// sizes that would; [`KernelError::Unsupported`] for what cannot be together, such as DeepEP and
+    /// a model without experts.
     pub fn check(&self, model: &ModelShape, gpus: u32) -> Result<(), KernelError> {
         let Self { tp_size: tp, dp_size: dp, ep_size: ep, pp_size: pp, .. } = *self;
-        if pp != 1 {
-            return Err(KernelError::Unsupported {
-                field: "pp_size",
-                value: pp.to_string(),
-                reason: "pipeline stages are not simulated yet; allowed is 1".to_owned(),
-            });
-        }
         let size = |field, value| Size { field, value, most: gpus.max(1) };
+        let layers = model.layers;
+        size("pp_size", pp).must(format!("there are {layers} layers and {gpus} GPUs"), |pp| {
+            pp <= layers && pp <= gpus.max(1)
+        })?;
         let tp_size = size("tp_size", tp);
-        tp_size.must(format!("the deployment has {gpus} GPUs"), |tp| tp <= gpus.max(1))?;
+        tp_size.must(format!("the deployment has {gpus} GPUs"), |tp| {
+            tp.saturating_mul(pp) <= gpus.max(1)
+        })?;
         size("dp_size", dp)
             .must(format!("tp_size ({tp}) must be a multiple of it"), |dp| tp.is_multiple_of(dp))?;
         size("ep_size", ep)
@@ -145,7 +152,8 @@ impl ParallelPlan {
                 },
             )?;
         }
-        if model.dense_layers() > 0 {
+        self.check_options(model)?;
+        if model.dense_layers() > 0 && self.moe_dense_tp_size.is_none() {
             let inner = model.intermediate_size;
             tp_size
                 .must(format!("intermediate_size ({inner}) must be a multiple of it"), |tp| {
@@ -176,6 +184,33 @@ impl ParallelPlan {
         if self.moe_a2a_backend == MoeA2aBackend::DeepEp {
             size("ep_size", ep)
                 .must(format!("deepep needs it equal to tp_size ({tp})"), |ep| ep == tp)?;
+        }
+        Ok(())
+    }
+
+    /// What goes with what.
+    fn check_options(&self, model: &ModelShape) -> Result<(), KernelError> {
+        let unsupported = |field, value: String, reason: &str| {
+            Err(KernelError::Unsupported { field, value, reason: reason.to_owned() })
+        };
+        if let Some(size) = self.moe_dense_tp_size
+            && (size != 1 || model.moe_layers() == 0)
+        {
+            let reason = "allowed is 1, for a model with experts, or nothing";
+            return unsupported("moe_dense_tp_size", size.to_string(), reason);
+        }
+        if self.enable_two_batch_overlap {
+            let refuse =
+                |reason| unsupported("enable_two_batch_overlap", "true".to_owned(), reason);
+            if model.moe_layers() == 0 {
+                return refuse("only layers with experts overlap; allowed is false");
+            }
+            if self.moe_a2a_backend == MoeA2aBackend::None && self.dp_size == 1 {
+                return refuse("it needs moe_a2a_backend deepep, or dp_size > 1");
+            }
+            if self.pp_size > 1 {
+                return refuse("not simulated together with pp_size > 1");
+            }
         }
         Ok(())
     }

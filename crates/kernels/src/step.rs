@@ -1,65 +1,35 @@
 //! The step law: how long one step of a worker takes, as a function of its features, the parallel
 //! sizes and θ.
 
-use sglsim_expr::{
-    Constraint, Context, Evaluator, Expr, Limits, Program, Values, all_of, floor_div, max,
-};
+use sglsim_expr::{Constraint, Context, Evaluator, Expr, Limits, Program, Values, max, piecewise};
 use sglsim_hw::Topology;
-use sglsim_model::{Attention, ModelShape};
+use sglsim_model::ModelShape;
 
 use crate::features::Features;
+use crate::operator::present;
 use crate::scope::Scope;
-use crate::{
-    Coefficients, Hardware, KernelError, LawSet, MoeA2aBackend, ParallelPlan, StepFeatures,
-};
+use crate::{Coefficients, Hardware, KernelError, LawSet, ParallelPlan, StepFeatures};
 
+mod attention;
+mod breakdown;
+mod calls;
 mod coefficients;
+mod knobs;
 mod layers;
-mod work;
+mod operators;
+mod pass;
+mod pipeline;
+mod totals;
 
+pub use breakdown::{Breakdown, OperatorTime, Regime};
 pub use coefficients::{HostCoefficients, HostTheta};
+pub use knobs::Knobs;
+use layers::{Fusion, Setting};
+pub use operators::{Operator, Roofline};
+use pass::Pass;
 
 /// How far a bound law is simplified: what more would give is not worth its time in a sweep.
 const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };
-
-/// Parallel sizes as symbols.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Knobs {
-    /// Tensor parallel ranks, the GPUs of one worker \[1\].
-    pub tp_size: Expr,
-    /// Attention replicas inside the worker \[1\].
-    pub dp_size: Expr,
-    /// Expert parallel ranks \[1\].
-    pub ep_size: Expr,
-}
-
-impl Knobs {
-    pub(crate) fn declare(scope: &mut Scope<'_>, plan: &ParallelPlan) -> Result<Self, KernelError> {
-        let mut knob = |name, doc, value| scope.knob(name, doc, value);
-        Ok(Self {
-            tp_size: knob(
-                "tp_size",
-                "tensor parallel ranks, the GPUs of one worker",
-                plan.tp_size,
-            )?,
-            dp_size: knob("dp_size", "attention replicas inside the worker", plan.dp_size)?,
-            ep_size: knob("ep_size", "expert parallel ranks", plan.ep_size)?,
-        })
-    }
-
-    /// Ranks that share one attention replica \[1\].
-    #[must_use]
-    pub fn attn_tp_size(&self) -> Expr {
-        &self.tp_size / &self.dp_size
-    }
-
-    /// Ranks that share one expert \[1\].
-    #[must_use]
-    pub fn moe_tp_size(&self) -> Expr {
-        &self.tp_size / &self.ep_size
-    }
-}
 
 /// The time of one step of one worker, as an expression.
 ///
@@ -79,6 +49,17 @@ impl Knobs {
 /// Layers of a kind are counted and multiplied, not unrolled. Without attention DP `t_attention` is
 /// the sum of the extend and the decode part; with it a rank does one or the other, so it is the
 /// greater of the two, and the FFNs run on the gathered tokens.
+///
+/// # Pipeline stages
+///
+/// With `pp_size` stages the worker takes in the next batch as soon as its slowest stage is done
+/// with this one: that is [`StepLaw::step_time`]. The batch itself is done after
+/// [`StepLaw::latency`]; without stages the two are equal.
+///
+/// ```text
+/// t_step = max over the first and the last stage of max(t_device, t_host) of its layers
+/// t_latency = max(t_device of all layers + (pp_size − 1)·t_hand_over, pp_size·t_host)
+/// ```
 ///
 /// # Source
 ///
@@ -109,10 +90,12 @@ impl Knobs {
 #[derive(Clone, Debug)]
 pub struct StepLaw {
     step_time: Expr,
+    latency: Expr,
     features: Features,
     knobs: Knobs,
     hardware: Hardware,
     parts: Vec<(&'static str, Expr)>,
+    operators: Vec<Operator>,
     constraints: Vec<Constraint>,
     values: Values,
     inputs: Vec<String>,
@@ -159,27 +142,44 @@ impl StepLaw {
         let knobs = Knobs::declare(&mut scope, plan)?;
         let hardware = Hardware::declare(&mut scope, topology, coefficients)?;
 
-        let layers = layers::Layers::new(model, laws, &hardware, &features, &knobs, plan);
-        let work = layers.work();
+        let setting =
+            Setting { model, laws, on: &hardware, knobs: &knobs, plan, fusion: Fusion::default() };
+        let pass = Pass::new(setting, &features);
         let label = |name: &str, time: &Expr, doc| time.named(scope.name(name), "s", doc);
         let mut parts = Vec::new();
-        let mut launches = cx.constant(0);
-        for (name, doc, part) in &work {
-            parts.push((*name, label(name, &part.time, *doc)));
-            launches = launches + part.launches(&knobs.tp_size);
+        for (name, doc, time) in &pass.parts {
+            parts.push((*name, label(name, time, *doc)));
         }
         let device: Expr = parts.iter().map(|(_, time)| time.clone()).sum();
         let device = label("t_device", &device, "time of a step's kernels");
-        let host = layers.host(&launches);
+        let one = cx.constant(1);
+        let stages = if plan.pp_size > 1 { &knobs.pp_size } else { &one };
+        let host = host(&features, stages, &pass.launches, &hardware);
+
         let host = label("t_host", &host, "host time of a step, behind which the kernels may hide");
-        let step_time = max(&device, &host);
+        let mut latency = max(&device, &host);
+        let mut step_time = latency.clone();
+        if plan.pp_size > 1 {
+            latency = label("t_latency", &latency, "time of a batch through all stages");
+            let of = |(device, launches): &(Expr, Expr)| {
+                max(device, self::host(&features, &one, launches, &hardware))
+            };
+            let slowest = max(of(&pass.stages[0]), of(&pass.stages[1]));
+            step_time = piecewise([(knobs.pp_size.le(1), &latency)], slowest);
+        }
         let step_time = label("t_step", &step_time, "time of one step of the worker");
+        if plan.pp_size == 1 {
+            latency = step_time.clone();
+        }
         step_time.check()?;
+        latency.check()?;
         parts.push(("t_host", host));
 
         Ok(Self {
             step_time,
-            constraints: constraints(model, plan, &knobs, &scope),
+            latency,
+            operators: pass.operators,
+            constraints: knobs::constraints(model, plan, &knobs, &scope),
             inputs: StepFeatures::NAMES.iter().map(|name| scope.name(name)).collect(),
             values: scope.values,
             features,
@@ -193,6 +193,18 @@ impl StepLaw {
     #[must_use]
     pub fn step_time(&self) -> &Expr {
         &self.step_time
+    }
+
+    /// Time of a batch through all pipeline stages \[s\]; the time of a step if there is one.
+    #[must_use]
+    pub fn latency(&self) -> &Expr {
+        &self.latency
+    }
+
+    /// What a step is made of: kernels and collectives in the order in which they run.
+    #[must_use]
+    pub fn operators(&self) -> &[Operator] {
+        &self.operators
     }
 
     /// The symbol of each feature.
@@ -219,7 +231,8 @@ impl StepLaw {
         &self.values
     }
 
-    /// Where the time goes \[s\]: the device's parts, which add up to its time, and `t_host`.
+    /// Where the time goes \[s\]: the device's parts, which add up to its time, and `t_host`; over
+    /// all pipeline stages.
     #[must_use]
     pub fn parts(&self) -> &[(&'static str, Expr)] {
         &self.parts
@@ -251,6 +264,15 @@ impl StepLaw {
     pub fn compile_parts(&self) -> Result<Program, KernelError> {
         let bound: Vec<Expr> = self.parts.iter().map(|(_, time)| time.bind(&self.values)).collect();
         self.program(&bound.iter().collect::<Vec<_>>())
+    }
+
+    /// Where the time of a step with these features goes, operator by operator, in this scenario.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Expr`] if a feature is not in its domain.
+    pub fn breakdown(&self, features: &StepFeatures) -> Result<Breakdown, KernelError> {
+        Breakdown::of(self, features)
     }
 
     fn program(&self, outputs: &[&Expr]) -> Result<Program, KernelError> {
@@ -291,61 +313,15 @@ impl Clone for StepProgram {
     }
 }
 
-fn constraints(
-    model: &ModelShape,
-    plan: &ParallelPlan,
-    knobs: &Knobs,
-    scope: &Scope<'_>,
-) -> Vec<Constraint> {
-    let Knobs { tp_size, dp_size, ep_size } = knobs;
-    let divides = |a: &Expr, b: &Expr| (a * floor_div(b, a)).equals(b);
-    let of = |count: u32| scope.cx.constant(count);
-    let mut all = Vec::new();
-    let mut must = |name: &str, doc: &str, holds: Expr| {
-        all.push(Constraint { name: scope.name(name), doc: doc.to_owned(), holds });
-    };
-    must("dp_divides_tp", "tp_size is a multiple of dp_size", divides(dp_size, tp_size));
-    must(
-        "tp_divides_heads",
-        "attention heads are a multiple of tp_size / dp_size",
-        divides(tp_size, &(of(model.num_attention_heads) * dp_size)),
-    );
-    if let Attention::Gqa(gqa) = &model.attention {
-        let (kv, attn_tp) = (of(gqa.kv_heads), knobs.attn_tp_size());
-        must(
-            "tp_divides_kv_heads",
-            "key-value heads divide, or are divided by, tp_size / dp_size",
-            divides(tp_size, &(&kv * dp_size)).or(&divides(&kv, &attn_tp)),
-        );
-    }
-    if model.dense_layers() > 0 {
-        must(
-            "tp_divides_ffn",
-            "intermediate_size is a multiple of tp_size",
-            divides(tp_size, &of(model.intermediate_size)),
-        );
-    }
-    match &model.moe {
-        None => must("ep_is_1", "there are no experts to spread", ep_size.equals(1)),
-        Some(moe) => {
-            must(
-                "ep_divides_experts",
-                "tp_size and the number of experts are multiples of ep_size",
-                all_of([divides(ep_size, tp_size), divides(ep_size, &of(moe.num_experts))]),
-            );
-            must(
-                "tp_divides_experts",
-                "moe_intermediate_size is a multiple of tp_size / ep_size",
-                divides(tp_size, &(moe.moe_intermediate_size * ep_size)),
-            );
-            if plan.moe_a2a_backend == MoeA2aBackend::DeepEp {
-                must(
-                    "ep_is_tp",
-                    "DeepEP spreads the experts over all ranks",
-                    ep_size.equals(tp_size),
-                );
-            }
-        }
-    }
-    all
+/// Host time of a step \[s\], on each of `stages`.
+fn host(f: &Features, stages: &Expr, launches: &Expr, on: &Hardware) -> Expr {
+    let theta = &on.theta.host;
+    let prepare = present(&f.tokens) * &theta.step_latency
+        + (&f.extend_seqs + &f.decode_seqs) * &theta.sequence_latency;
+    prepare * stages + launch(f, launches, on)
+}
+
+/// Time in which the host launches kernels one by one; nothing where a CUDA graph is replayed \[s\].
+fn launch(f: &Features, launches: &Expr, on: &Hardware) -> Expr {
+    &f.eager * present(&f.tokens) * launches * &on.theta.host.launch_latency
 }

@@ -224,6 +224,15 @@ impl ModelShape {
         self.layers - self.moe_layers()
     }
 
+    /// Layers whose attention sees only a window.
+    #[must_use]
+    pub fn windowed_layers(&self) -> u32 {
+        match &self.attention {
+            Attention::Gqa(gqa) => gqa.sliding_window.map_or(0, |sliding| sliding.layers),
+            Attention::Mla(_) => 0,
+        }
+    }
+
     /// Numbers that one token leaves in the cache of one layer, over all ranks.
     ///
     /// # Formula

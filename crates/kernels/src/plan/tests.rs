@@ -47,11 +47,13 @@ fn refusals_name_what_would_do() {
         refused(ParallelPlan::tensor(0), "Llama-3.1-8B", 2),
         "`tp_size` is 0, but a size is at least 1; allowed: 1, 2; nearest: 1"
     );
-    let pp = ParallelPlan { pp_size: 2, ..ParallelPlan::default() };
+    let pp = ParallelPlan { pp_size: 3, ..ParallelPlan::tensor(4) };
     assert_eq!(
         refused(pp, "Llama-3.1-8B", 8),
-        "`pp_size` is 2: pipeline stages are not simulated yet; allowed is 1"
+        "`tp_size` is 4, but the deployment has 8 GPUs; allowed: 1, 2; nearest: 2"
     );
+    let deep = ParallelPlan { pp_size: 33, ..ParallelPlan::default() };
+    assert!(refused(deep, "Llama-3.1-8B", 64).contains("there are 32 layers"));
     let deep_ep =
         ParallelPlan { moe_a2a_backend: MoeA2aBackend::DeepEp, ..ParallelPlan::tensor(8) };
     assert_eq!(
@@ -59,6 +61,21 @@ fn refusals_name_what_would_do() {
         "`ep_size` is 1, but deepep needs it equal to tp_size (8); allowed: 8; nearest: 8"
     );
     assert!(refused(deep_ep, "Llama-3.1-8B", 8).contains("has no experts; allowed is none"));
+}
+
+#[test]
+fn options_must_go_together() {
+    let dense = |size| ParallelPlan { moe_dense_tp_size: Some(size), ..ParallelPlan::tensor(8) };
+    ParallelPlan { ep_size: 8, ..dense(1) }.check(&model("DeepSeek-V3"), 8).unwrap();
+    assert_eq!(
+        refused(dense(2), "DeepSeek-V3", 8),
+        "`moe_dense_tp_size` is 2: allowed is 1, for a model with experts, or nothing"
+    );
+    assert!(refused(dense(1), "Llama-3.1-8B", 8).starts_with("`moe_dense_tp_size` is 1"));
+    let overlap = ParallelPlan { enable_two_batch_overlap: true, ..ParallelPlan::tensor(8) };
+    ParallelPlan { dp_size: 8, ..overlap }.check(&model("DeepSeek-V3"), 8).unwrap();
+    assert!(refused(overlap, "DeepSeek-V3", 8).contains("moe_a2a_backend deepep, or dp_size > 1"));
+    assert!(refused(overlap, "Llama-3.1-8B", 8).contains("only layers with experts overlap"));
 }
 
 #[test]
@@ -74,15 +91,17 @@ proptest! {
     /// Whatever is asked: an answer, and one whose suggestion obeys the same rule.
     #[test]
     fn never_panics_and_suggests_what_is_allowed(
-        sizes in (0u32..40, 0u32..40, 0u32..40),
-        deep_ep: bool,
+        sizes in (0u32..40, 0u32..40, 0u32..40, 0u32..40),
+        [deep_ep, dense, overlap]: [bool; 3],
         gpus in 0u32..40,
         name in prop::sample::select(vec!["Llama-3.1-8B", "Mixtral-8x7B", "DeepSeek-V3", "gpt-oss-20b"]),
     ) {
         let backend = if deep_ep { MoeA2aBackend::DeepEp } else { MoeA2aBackend::None };
         let plan = ParallelPlan {
-            tp_size: sizes.0, dp_size: sizes.1, ep_size: sizes.2, pp_size: 1,
+            tp_size: sizes.0, dp_size: sizes.1, ep_size: sizes.2, pp_size: sizes.3,
             moe_a2a_backend: backend,
+            moe_dense_tp_size: dense.then_some(1),
+            enable_two_batch_overlap: overlap,
         };
         if let Err(KernelError::ParallelSize { value, allowed, nearest, .. }) =
             plan.check(&model(name), gpus)
