@@ -239,6 +239,14 @@ pub enum ExprError {
         /// What does not know it.
         by: &'static str,
     },
+    /// A part cannot be written for a solver.
+    #[error("`{operand}` has no form for a solver: {problem}")]
+    NoSolverForm {
+        /// The part as text.
+        operand: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// A document is not an expression of this format.
     #[error("not an expression document: {problem} at {path}")]
     Format {

@@ -231,7 +231,7 @@ impl Module {
     }
 
     /// A module around a single expression: every symbol is a variable, none has a value.
-    fn around(expr: &Expr) -> Module {
+    pub(crate) fn around(expr: &Expr) -> Module {
         let name = expr.name().unwrap_or_else(|| "expression".to_owned());
         let variables = expr.cx.lock().symbols_of(&Roots::single(expr)).into_iter();
         let variables = variables.map(|(id, _)| expr.cx.expr(id)).collect();

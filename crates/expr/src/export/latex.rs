@@ -6,13 +6,10 @@ use sglsim_units::HashMap;
 
 use crate::Module;
 use crate::arena::Arena;
-use crate::export::listing::{Uses, is_atom};
+use crate::export::listing::Uses;
 use crate::module::Roots;
 use crate::node::{Id, Node};
 use crate::number::Number;
-
-/// Characters of a part without a name after which it gets one.
-const MAX_LINE: usize = 300;
 
 /// How tightly a written part binds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,14 +34,12 @@ impl Arena {
         for id in self.reachable(&roots.all()) {
             let node = self.shape(id);
             let (text, level) = writer.write(&node);
-            let label = self.label(id).map(|label| name(&label.name));
-            let closed = self.free(self.facts(id).free).is_empty();
-            let large = text.len() > MAX_LINE && (uses.shared(id) || text.len() > 4 * MAX_LINE);
-            let part = match label {
-                _ if is_atom(&node) || !closed || id == roots.objective => (text, level),
-                None if !large => (text, level),
+            let part = match self.label(id) {
+                _ if id == roots.objective || !uses.deserves_equation(self, id, text.len()) => {
+                    (text, level)
+                }
                 label => {
-                    let label = label.unwrap_or_else(|| format!("t_{{{}}}", id.0));
+                    let label = label.map_or(format!("t_{{{}}}", id.0), |label| name(&label.name));
                     equations.push(format!("{label} &= {text}"));
                     (label, Level::Atom)
                 }

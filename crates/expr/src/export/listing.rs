@@ -6,6 +6,7 @@
 use sglsim_units::{HashMap, HashSet};
 
 use crate::arena::Arena;
+use crate::facts::FreeSet;
 use crate::node::{Id, Node};
 
 /// How often each node is used by others, and which ones are compared in a guard.
@@ -52,6 +53,18 @@ pub(crate) fn is_atom<N>(node: &Node<N>) -> bool {
         node,
         Node::Number(_) | Node::Bool(_) | Node::Symbol(_) | Node::Index(_) | Node::Invalid(_)
     )
+}
+
+/// Characters of an equation after which its parts get equations of their own.
+const MAX_LINE: usize = 300;
+
+impl Uses {
+    /// Whether a part that is written in so many characters gets an equation of its own.
+    pub(crate) fn deserves_equation(&self, arena: &Arena, id: Id, length: usize) -> bool {
+        let closed = arena.facts(id).free == FreeSet::EMPTY;
+        let large = length > MAX_LINE && (self.shared(id) || length > 4 * MAX_LINE);
+        closed && !is_atom(arena.node(id)) && (large || arena.label(id).is_some())
+    }
 }
 
 /// Names that are taken, so that every new one is different.

@@ -1,4 +1,4 @@
-//! Plain Python and NumPy: modules that need no SymPy.
+//! Plain Python: modules that need no SymPy; and what all modules in Python share.
 
 use super::listing::Names;
 use super::plan::Plan;
@@ -45,6 +45,8 @@ const RESERVED: &[&str] = &[
     "_entry",
     "_table",
     "_fixed_point",
+    "casadi",
+    "build",
 ];
 
 /// IEEE arithmetic where Python would raise: a part that is not chosen must not.
@@ -74,6 +76,30 @@ def _start(lo, hi):
     return 0.0 * (hi - lo)
 
 "#;
+
+/// What the modules in Python have of their own.
+pub(super) struct Script {
+    pub(super) kind: &'static str,
+    pub(super) import: &'static str,
+    pub(super) helpers: &'static str,
+    /// A further parameter of every function.
+    pub(super) option: &'static str,
+    /// How a given value becomes an input.
+    pub(super) convert: &'static str,
+    /// How the model is called.
+    pub(super) call: &'static str,
+    /// Whether all constraints hold.
+    pub(super) all: &'static str,
+    /// Further functions.
+    pub(super) more: &'static str,
+}
+
+impl Script {
+    /// Helpers that are there only if they are called.
+    fn special(&self) -> &'static [(&'static str, &'static str)] {
+        if self.kind == "python" { &SPECIAL } else { &[] }
+    }
+}
 
 struct Python;
 
@@ -145,77 +171,23 @@ impl Dialect for Python {
     }
 }
 
-struct NumPy;
-
-impl Dialect for NumPy {
-    fn language(&self) -> &'static str {
-        "the NumPy export"
-    }
-
-    fn number(&self, value: f64) -> String {
-        number(value)
-    }
-
-    fn call(&self, op: Op, operands: &[Text]) -> Option<Text> {
-        let function = match op {
-            Op::PowInt | Op::Pow => "xp.power",
-            Op::Sqrt => "xp.sqrt",
-            Op::Exp => "xp.exp",
-            Op::Ln => "xp.log",
-            Op::Max => "xp.maximum",
-            Op::Min => "xp.minimum",
-            Op::Ceil => "xp.ceil",
-            Op::Floor => "xp.floor",
-            Op::And => "xp.logical_and",
-            Op::Or => "xp.logical_or",
-            Op::Not => "xp.logical_not",
-            Op::Select => "xp.where",
-            _ => return None,
-        };
-        call(function, operands)
-    }
-
-    fn define(&self, name: &str, text: &str) -> String {
-        format!("{name} = {text}")
-    }
-
-    fn sum(&self, sum: &Loop<'_>) -> (Vec<String>, Vec<String>) {
-        let Loop { total, function, lo, hi, most, .. } = sum;
-        let most = most.map_or("None".to_owned(), |most| most.to_string());
-        called(sum, format!("{total} = _sum({lo}, {hi}, {function}, {most}, xp)"))
-    }
-
-    fn root(&self, root: &Loop<'_>) -> (Vec<String>, Vec<String>) {
-        let Loop { total, function, lo, hi, .. } = root;
-        called(root, format!("{total} = _fixed_point({lo}, {hi}, {function}, xp)"))
-    }
-
-    fn table(&self, name: &str, values: &[f64]) -> String {
-        table(name, values)
-    }
-
-    fn entry(&self, table: &str, _: usize, index: &Text) -> Text {
-        Text::atom(format!("_entry({table}, {}, xp)", index.text))
-    }
-}
-
 /// A body as a function of its index, and the line after it that calls it.
-fn called(body: &Loop<'_>, call: String) -> (Vec<String>, Vec<String>) {
+pub(super) fn called(body: &Loop<'_>, call: String) -> (Vec<String>, Vec<String>) {
     let Loop { function, index, term, .. } = body;
     (vec![format!("def {function}({index}):")], vec![format!("    return {term}"), call])
 }
 
-fn table(name: &str, values: &[f64]) -> String {
+pub(super) fn table(name: &str, values: &[f64]) -> String {
     let values: Vec<String> = values.iter().map(|value| number(*value)).collect();
     format!("{name} = [{}]", values.join(", "))
 }
 
-fn call(function: &str, operands: &[Text]) -> Option<Text> {
+pub(super) fn call(function: &str, operands: &[Text]) -> Option<Text> {
     let operands: Vec<&str> = operands.iter().map(|operand| operand.text.as_str()).collect();
     Some(Text::atom(format!("{function}({})", operands.join(", "))))
 }
 
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.is_finite() {
         return format!("{value:?}");
     }
@@ -243,29 +215,27 @@ impl Module {
     ///
     /// What makes an expression invalid, or [`ExprError::Unsupported`].
     pub fn to_python(&self) -> Result<String, ExprError> {
-        let plan = Plan::new(self, &Python, Names::reserving(&[PYTHON, RESERVED].concat()), false)?;
-        let helpers = PYTHON_HELPERS.to_owned() + &plan.helpers(&SPECIAL);
-        Ok(self.script(&plan, "python", "import math\n", &helpers, false))
+        let script = Script {
+            kind: "python",
+            import: "import math\n",
+            helpers: PYTHON_HELPERS,
+            option: "",
+            convert: "float(value)",
+            call: "return model(*inputs)",
+            all: "all(holds.values())",
+            more: VIOLATED,
+        };
+        self.script(&Python, &script)
     }
 
-    /// A Python module that computes the objective of whole arrays, by NumPy or by anything that is
-    /// called alike: `evaluate(values, xp=jax.numpy)` can be jitted and differentiated.
-    ///
-    /// It has the functions of [`Module::to_python`] but `violated`. An undefined operand makes a
-    /// maximum undefined here. Under JAX, with `jax_enable_x64`, a sum is a loop of `jax.lax` and a
-    /// fixed point has its implicit derivative; a sum whose number of terms the domains do not
-    /// bound has a forward derivative only, and the derivative of an arm that is not chosen counts
-    /// as NaN if that arm is undefined, as everywhere in JAX.
-    ///
-    /// # Errors
-    ///
-    /// As [`Module::to_python`].
-    pub fn to_numpy(&self) -> Result<String, ExprError> {
-        let plan = Plan::new(self, &NumPy, Names::reserving(&[PYTHON, RESERVED].concat()), false)?;
-        Ok(self.script(&plan, "numpy", "\nimport numpy\n", include_str!("helpers/numpy.py"), true))
-    }
-
-    fn script(&self, plan: &Plan, kind: &str, import: &str, helpers: &str, arrays: bool) -> String {
+    /// A module in one of the dialects of Python.
+    pub(super) fn script(
+        &self,
+        dialect: &dyn Dialect,
+        script: &Script,
+    ) -> Result<String, ExprError> {
+        let plan = Plan::new(self, dialect, Names::reserving(&[PYTHON, RESERVED].concat()), false)?;
+        let helpers = script.helpers.to_owned() + &plan.helpers(script.special());
         let symbols = plan.symbols.iter();
         let listed = |symbols: &[crate::Symbol]| {
             let names: Vec<String> = symbols.iter().map(|symbol| quoted(&symbol.name)).collect();
@@ -304,14 +274,12 @@ impl Module {
             doc => format!("{}: {doc}", self.name),
         };
         let mut arguments = plan.arguments.clone();
-        if arrays {
-            arguments.push("xp=numpy".to_owned());
-        }
-        format!(
+        arguments.extend(script.option.strip_prefix(", ").map(str::to_owned));
+        Ok(format!(
             include_str!("script.py.in"),
             doc = quoted(&doc),
-            kind = kind,
-            import = import,
+            kind = script.kind,
+            import = script.import,
             helpers = helpers,
             tables = plan.tables,
             arguments = arguments.join(", "),
@@ -326,21 +294,13 @@ impl Module {
             values = dict(&values),
             units = written(units),
             descriptions = written(docs),
-            option = if arrays { ", xp=numpy" } else { "" },
-            convert = if arrays { "xp.asarray(value, dtype=float)" } else { "float(value)" },
-            call = if arrays {
-                "with numpy.errstate(all=\"ignore\"):\n        return model(*inputs, xp=xp)"
-            } else {
-                "return model(*inputs)"
-            },
-            pass = if arrays { ", xp" } else { "" },
-            all = if arrays {
-                "functools.reduce(xp.logical_and, holds.values(), xp.asarray(True))"
-            } else {
-                "all(holds.values())"
-            },
-            violated = if arrays { "" } else { VIOLATED },
-        )
+            option = script.option,
+            convert = script.convert,
+            call = script.call,
+            pass = if script.option.is_empty() { "" } else { ", xp" },
+            all = script.all,
+            more = script.more,
+        ))
     }
 }
 

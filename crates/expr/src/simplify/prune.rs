@@ -9,7 +9,7 @@ use crate::number::Number;
 
 impl Arena {
     /// Rebuilds a node without what can never matter while all symbols are inside their domains.
-    pub(super) fn prune(&mut self, root: Id) -> Id {
+    pub(crate) fn prune(&mut self, root: Id) -> Id {
         let mut done: HashMap<Id, Id> = HashMap::default();
         for id in self.reachable(&[root]) {
             let shape = self.shape(id).map(|child| done[&child], |number| *number);

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
 mod build;
+mod casadi;
 mod depth;
 mod dimension;
 mod envelope;
@@ -13,10 +14,13 @@ mod export;
 mod facts;
 mod guide;
 mod intervals;
+mod jax;
+mod mathml;
 mod random;
 mod regime;
 mod server;
 mod simplify;
+mod solvers;
 mod sources;
 mod special;
 mod sums;
