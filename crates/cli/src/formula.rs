@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sglsim_engine::DeploymentPlan;
+use sglsim_expr::Sense;
 use sglsim_formula::{Formula, Frozen, Metric};
 
 use crate::failure::Failure;
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// of workers, parallel sizes, chunks and batch caps
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     knobs: Vec<String>,
+    /// Narrower ranges of symbols; a solver needs one for every knob without
+    #[arg(long, value_name = "NAME=LEAST..MOST", value_delimiter = ',', value_parser = range)]
+    within: Vec<(String, f64, f64)>,
     /// Take the workload's means from this file instead of simulating the scenario once
     #[arg(long, value_name = "FILE")]
     freeze: Option<PathBuf>,
@@ -50,12 +54,34 @@ enum Form {
     Numpy,
     /// A C function
     C,
+    /// A Python module for CasADi
+    Casadi,
+    /// Content MathML
+    Mathml,
+    /// A mixed-integer program in AMPL's format: rates as large as can be, times as small
+    Nl,
+    /// The same program as a Python module that builds a Pyomo model
+    Pyomo,
 }
 
 /// The metrics by name, as `--help` shows them.
 fn metrics() -> String {
     let lines = Metric::all().map(|metric| format!("  {:<30}{}\n", metric.name(), metric.doc()));
     "Metrics:\n".to_owned() + &lines.collect::<String>()
+}
+
+/// A range such as `N_p=1..64`.
+fn range(text: &str) -> Result<(String, f64, f64), String> {
+    let parsed = text.split_once('=').and_then(|(name, range)| {
+        let (least, most) = range.split_once("..")?;
+        Some((name.trim().to_owned(), least.trim().parse().ok()?, most.trim().parse().ok()?))
+    });
+    parsed.ok_or_else(|| "it is written NAME=LEAST..MOST, such as N_p=1..64".to_owned())
+}
+
+/// Whether a planner wants more of it: yes of a rate, no of a time.
+fn sense(metric: Metric) -> Sense {
+    if metric.unit() == "s" { Sense::Minimise } else { Sense::Maximise }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -77,6 +103,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let names: Vec<&str> = arguments.knobs.iter().map(|name| name.trim()).collect();
         formula = formula.with_knobs(&names)?;
     }
+    if !arguments.within.is_empty() {
+        let ranges: Vec<(&str, f64, f64)> =
+            arguments.within.iter().map(|(name, lo, hi)| (name.as_str(), *lo, *hi)).collect();
+        formula.module = formula.module.within(&ranges)?;
+    }
     output::print(&match arguments.to {
         Form::Sympy => formula.to_sympy()?,
         Form::Latex => formula.to_latex()?,
@@ -84,6 +115,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Form::Python => formula.module.to_python()?,
         Form::Numpy => formula.module.to_numpy()?,
         Form::C => formula.module.to_c()?,
+        Form::Casadi => formula.module.to_casadi()?,
+        Form::Mathml => formula.module.to_mathml()?,
+        Form::Nl => formula.module.to_nl(sense(metric))?.nl,
+        Form::Pyomo => formula.module.to_pyomo(sense(metric))?,
     })
 }
 

@@ -161,7 +161,7 @@ mod values;
 pub use context::Context;
 pub use dimension::Dimension;
 pub use error::ExprError;
-pub use export::{AmplModel, Sense};
+pub use export::{AmplModel, JSON_SCHEMA, Sense};
 pub use expr::Expr;
 pub use module::{Constraint, Module};
 pub use number::Number;

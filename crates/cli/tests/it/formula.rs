@@ -31,11 +31,29 @@ fn every_form_is_printed() {
         ("python", "def evaluate("),
         ("numpy", "import numpy"),
         ("c", "double"),
+        ("casadi", "casadi.Function"),
+        ("mathml", "<apply><eq/>"),
     ] {
         let answer = sglsim(folder.path(), &["formula", "scenario.ron", METRIC, "--to", form]);
         assert_eq!(answer.code, 0, "{form}: {}", answer.stderr);
         assert!(answer.stdout.contains(mark), "{form} has no `{mark}`");
     }
+}
+
+#[test]
+fn a_solver_gets_a_program_if_it_gets_ranges() {
+    let folder = Folder::new();
+    let formula = ["formula", "scenario.ron", "--metric=max_output_throughput", "--knobs=N_p,N_d"];
+    for (form, mark) in [("nl", "g3 1 1 0"), ("pyomo", "pyo.ConcreteModel")] {
+        let ranges = ["--within=N_p=1..16,N_d=1..16", "--to", form];
+        let answer = sglsim(folder.path(), &[&formula[..], &ranges[..]].concat());
+        assert_eq!(answer.code, 0, "{form}: {}", answer.stderr);
+        assert!(answer.stdout.contains(mark), "{form} has no `{mark}`");
+    }
+    let answer = sglsim(folder.path(), &[&formula[..], &["--within=N_p=1..two"]].concat());
+    assert!(answer.stderr.contains("it is written NAME=LEAST..MOST"), "{}", answer.stderr);
+    let answer = sglsim(folder.path(), &[&formula[..], &["--within=N_q=1..2"]].concat());
+    assert!(answer.stderr.contains("did you mean `N_p`?"), "{}", answer.stderr);
 }
 
 #[test]

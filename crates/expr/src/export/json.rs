@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sglsim_units::HashMap;
+use sglsim_units::{HashMap, Nearest};
 
 use crate::arena::{Arena, Label};
 use crate::module::Roots;
@@ -14,6 +14,12 @@ use crate::{Constraint, Context, Expr, ExprError, Module, Symbol, Values};
 const EXPRESSION: &str = "sglsim-expr";
 const MODULE: &str = "sglsim-module";
 const VERSION: u64 = 1;
+
+/// JSON Schema (draft 2020-12) of the documents of [`Module::to_json`] and [`Expr::to_json`].
+///
+/// It tells their shape; that operands are earlier nodes and fit their operation is checked on
+/// reading.
+pub const JSON_SCHEMA: &str = include_str!("../../schema/expr.schema.json");
 
 /// The shared part of all documents.
 #[derive(Serialize, Deserialize)]
@@ -73,6 +79,10 @@ impl Arena {
     }
 
     pub(crate) fn module_json(&self, module: &Module, roots: &Roots) -> Value {
+        json!(self.module_graph(module, roots))
+    }
+
+    fn module_graph(&self, module: &Module, roots: &Roots) -> Graph {
         let (mut graph, position) = self.graph(MODULE, &roots.all());
         let constraints = module.constraints.iter().zip(&roots.constraints);
         graph.module = Some(ModulePart {
@@ -90,7 +100,30 @@ impl Arena {
                 .collect(),
             values: module.values.clone(),
         });
-        json!(graph)
+        graph
+    }
+
+    /// The module with narrower domains, as a document.
+    fn narrowed(
+        &self,
+        (module, roots): (&Module, &Roots),
+        ranges: &[(&str, f64, f64)],
+    ) -> Result<Value, ExprError> {
+        let mut graph = self.module_graph(module, roots);
+        for (name, lo, hi) in ranges {
+            let Some(symbol) = graph.symbols.iter_mut().find(|symbol| symbol.name == *name) else {
+                let known = graph.symbols.iter().map(|symbol| symbol.name.as_str());
+                let hint = Nearest::to(name, known);
+                return Err(ExprError::UnknownSymbol { name: (*name).to_owned(), hint });
+            };
+            let (least, most) = symbol.range();
+            let (lo, hi) = (f64::max(*lo, least), f64::min(*hi, most));
+            if lo > hi {
+                return Err(ExprError::EmptyRange { lo, hi });
+            }
+            symbol.domain = Some((lo, hi));
+        }
+        Ok(json!(graph))
     }
 
     /// The graph below `roots` with symbols, indices and nodes numbered afresh.
@@ -154,6 +187,33 @@ impl Arena {
             }
         }
         (graph, position)
+    }
+}
+
+impl Module {
+    /// The same module with narrower domains, each `(name, least, most)`, in a context of its own.
+    ///
+    /// Solvers need finite ranges of what they decide.
+    ///
+    /// ```
+    /// # use sglsim_expr::{Context, Module, Sense, Symbol, max};
+    /// # let cx = Context::new();
+    /// let workers = cx.symbol(Symbol::int("workers").at_least(1.0))?;
+    /// let cost = max(10 - &workers, &workers * 2 - 8);
+    /// let module = Module::new("pool", "cost", cost).variable(&workers);
+    /// assert!(module.to_nl(Sense::Maximise).is_err());
+    /// assert!(module.within(&[("workers", 1.0, 64.0)])?.to_nl(Sense::Maximise).is_ok());
+    /// # Ok::<(), sglsim_expr::ExprError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::UnknownSymbol`], [`ExprError::EmptyRange`] if nothing of the domain is inside, or
+    /// what makes an expression invalid.
+    pub fn within(&self, ranges: &[(&str, f64, f64)]) -> Result<Module, ExprError> {
+        let (cx, roots) = self.roots()?;
+        let document = cx.lock().narrowed((self, &roots), ranges)?;
+        Module::from_json(&Context::new(), &document)
     }
 }
 

@@ -12,7 +12,7 @@ mod script;
 mod solver;
 mod sympy;
 
+pub use json::JSON_SCHEMA;
 pub(crate) use json::{read_expression, read_module};
-pub(crate) use listing::Uses;
-pub(crate) use listing::is_atom;
+pub(crate) use listing::{Uses, is_atom};
 pub use solver::{AmplModel, Sense};

@@ -18,6 +18,7 @@ mod jax;
 mod mathml;
 mod random;
 mod regime;
+mod schema;
 mod server;
 mod simplify;
 mod solvers;
