@@ -130,11 +130,18 @@
 //! * plain Python ([`Module::to_python`]) and NumPy or JAX ([`Module::to_numpy`]): the program as
 //!   source, with the same functions, `slacks(values)` for solvers and `parts(values)` for readers.
 //! * C ([`Module::to_c`]): the program as a function of a struct.
-//! * JSON ([`Module::to_json`]): versioned, and read back to the same bits.
-//! * LaTeX ([`Module::to_latex`]): one equation per named part.
+//! * CasADi ([`Module::to_casadi`]): functions of its expressions, for its solvers.
+//! * SCIP, HiGHS and other solvers ([`Module::to_nl`], [`Module::to_pyomo`]): a mixed-integer program in
+//!   AMPL's format or in Pyomo, as large or as small as can be ([`Sense`]). Maxima, branches, kernels,
+//!   roundings, tables, sums and fixed points become integers and bounds from the ranges of the parts;
+//!   [`Module::within`] gives what is decided a finite range.
+//! * JSON ([`Module::to_json`]): versioned, with a schema ([`JSON_SCHEMA`]), and read back to the same
+//!   bits.
+//! * LaTeX ([`Module::to_latex`]) and content MathML ([`Module::to_mathml`]): one equation per named
+//!   part.
 //!
-//! A single [`Expr`] goes to SymPy, JSON and LaTeX too. Parts given a name by [`Expr::named`] keep it in all of
-//! them.
+//! A single [`Expr`] goes to SymPy, JSON, LaTeX and MathML too. Parts given a name by
+//! [`Expr::named`] keep it in all of them.
 
 mod arena;
 mod build;

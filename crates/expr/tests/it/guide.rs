@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use sglsim_expr::{Constraint, Context, Module, Symbol, Values, piecewise};
+use sglsim_expr::{Constraint, Context, Module, Sense, Symbol, Values, piecewise};
 
 const GUIDE: &str = include_str!("../../../../docs/guide/formulas-in-python.md");
 
@@ -46,6 +46,7 @@ fn the_guide_builds_this_module() {
     let (construction, writing) = rust.split_once("std::fs::write").unwrap();
     assert!(source.contains(&squeezed(construction)), "the guide's module is not the tested one");
     assert!(writing.contains("module.to_numpy()?"));
+    assert!(writing.contains("module.to_pyomo(Sense::Maximise)?"));
 }
 
 #[test]
@@ -59,6 +60,8 @@ fn the_guide_runs() {
     let module = decode().unwrap();
     fs::write(folder.join("decode_sympy.py"), module.to_sympy().unwrap()).unwrap();
     fs::write(folder.join("decode.py"), module.to_numpy().unwrap()).unwrap();
+    let pyomo = module.to_pyomo(Sense::Maximise).unwrap();
+    fs::write(folder.join("decode_pyomo.py"), pyomo).unwrap();
     let mut blocks = blocks().into_iter();
     while let Some((language, text)) = blocks.next() {
         if language != "python" {
