@@ -309,7 +309,13 @@ impl Simulation {
             (None, false) => {
                 let policy = match &self.policy {
                     Some(make) => make(worker),
-                    None => pool.config.schedule_policy.build(),
+                    None => {
+                        let streams = RngStreams::new(self.scenario.seed);
+                        let streams = streams.child(u64::from(worker.0));
+                        pool.config.schedule_policy.build(&config, streams).map_err(|source| {
+                            ScenarioError::Scheduler { pool: pool.path, source }
+                        })?
+                    }
                 };
                 Box::new(SglangScheduler::with_policy(&config, policy))
             }

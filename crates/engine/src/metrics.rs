@@ -187,13 +187,12 @@ impl Observer for Metrics {
                 let record = &mut self.workers[worker.index()];
                 record.extended += extended;
                 record.decoded += decoded;
-                match mode {
-                    ForwardMode::Extend => self.step_has.0 = true,
-                    ForwardMode::Decode => {
-                        self.step_has.1 = true;
-                        self.gaps.decode_step(at, worker, rank, decoded);
-                    }
-                    ForwardMode::Idle => {}
+                if matches!(mode, ForwardMode::Extend | ForwardMode::Mixed) {
+                    self.step_has.0 = true;
+                }
+                if matches!(mode, ForwardMode::Decode | ForwardMode::Mixed) {
+                    self.step_has.1 = true;
+                    self.gaps.decode_step(at, worker, rank, decoded);
                 }
             }
             Event::KvUsed { worker, rank, kv_used } => self.kv_level(at, worker, rank, kv_used),

@@ -8,7 +8,7 @@ use std::fmt;
 use sglsim_kernels::TransferProgram;
 use sglsim_router::{PdRouter, RouteRequest, Router};
 use sglsim_sched::{
-    BatchState, DisaggregationMode, ForwardMode, Notice, SchedError, Slot, Submission,
+    BatchState, DisaggregationMode, ForwardMode, Labels, Notice, SchedError, Slot, Submission,
 };
 use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
 use sglsim_workload::{Finished, Request, Workload, output_content};
@@ -227,6 +227,7 @@ impl Run<'_> {
             Err((_, SchedError::PromptTooLong { .. })) if self.oversized == Oversized::Refuse => {
                 self.refuse(id)
             }
+            Err((_, SchedError::QueueFull { .. })) => self.refuse(id),
             Err((worker, error)) => Err(self.worker_error(worker, error)),
         }
     }
@@ -252,6 +253,7 @@ impl Run<'_> {
             stop_after: TokenCount::from(request.output_len),
             ignore_eos: request.ignore_eos,
             arrival: now,
+            labels: Labels::default(),
         }
     }
 
@@ -357,10 +359,9 @@ impl Run<'_> {
             if mode == ForwardMode::Idle {
                 continue;
             }
-            let (decoded, extended) = match mode {
-                ForwardMode::Decode => (state.batch.running().len() as u64, 0),
-                _ => (0, state.batch.extend_batch().iter().map(|slice| slice.extend).sum()),
-            };
+            let decodes = matches!(mode, ForwardMode::Decode | ForwardMode::Mixed);
+            let decoded = if decodes { state.batch.running().len() as u64 } else { 0 };
+            let extended = state.batch.extend_batch().iter().map(|slice| slice.extend).sum();
             state.batch.finish_step(mode, now);
             state.mode = ForwardMode::Idle;
             let kv_used = state.batch.memory().used();
@@ -423,6 +424,7 @@ impl Run<'_> {
             }
             Notice::Prebuilt { id, .. } => self.emit(&Event::Token { id, worker, rank }),
             Notice::Resumed { id, .. } => self.emit(&Event::Resumed { id, worker, rank }),
+            Notice::Aborted { id, .. } => self.refuse(id)?,
             Notice::Retracted { id, .. } => self.emit(&Event::Retracted { id, worker, rank }),
             Notice::Finished { id, generated, .. } => {
                 self.emit(&Event::Finished { id, worker, rank, generated });

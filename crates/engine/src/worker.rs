@@ -87,7 +87,10 @@ impl Worker {
     /// that fits the largest batch, idle ones included, as their collectives have to match (SGLang
     /// 0.5.23, `managers/scheduler_components/dp_attn.py`).
     pub(crate) fn measure_step(&mut self) {
-        let extends = self.ranks.iter().any(|rank| rank.mode == ForwardMode::Extend);
+        let extends = self
+            .ranks
+            .iter()
+            .any(|rank| matches!(rank.mode, ForwardMode::Extend | ForwardMode::Mixed));
         let largest = (self.ranks.iter())
             .filter(|rank| rank.mode == ForwardMode::Decode)
             .map(|rank| rank.batch.running().len())
@@ -98,13 +101,14 @@ impl Worker {
         };
         for (rank, features) in self.ranks.iter().zip(&mut self.rank_features) {
             *features = RankFeatures { eager: graph.is_none(), ..RankFeatures::default() };
-            match rank.mode {
-                ForwardMode::Extend => {
-                    for slice in rank.batch.extend_batch() {
-                        features.add_extend(slice.prefix, slice.extend);
-                    }
+            if matches!(rank.mode, ForwardMode::Extend | ForwardMode::Mixed) {
+                for slice in rank.batch.extend_batch() {
+                    features.add_extend(slice.prefix, slice.extend);
                 }
-                ForwardMode::Decode => {
+            }
+            match rank.mode {
+                ForwardMode::Extend => {}
+                ForwardMode::Decode | ForwardMode::Mixed => {
                     let running = rank.batch.running();
                     let seqs = running.len() as u64;
                     let padded = graph.unwrap_or(seqs);

@@ -36,13 +36,6 @@ impl Holding {
         Self { node: found.node, protected: found.tokens, inserted: 0 }
     }
 
-    /// The same, for a request that published its first `inserted` tokens in an earlier life: a
-    /// cache that counts uses counts a request once.
-    #[must_use]
-    pub fn published_before(self, inserted: u64) -> Self {
-        Self { inserted, ..self }
-    }
-
     /// Leading tokens that the cache owns (SGLang's `cache_protected_len`) \[token\].
     #[must_use]
     pub fn protected(self) -> u64 {

@@ -7,10 +7,10 @@ use std::hint::black_box;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sglsim_radix::{EvictionPolicy, PagePool, PageSize, Prompt, RadixCache, Span};
 use sglsim_sched::{
-    BatchState, ForwardMode, Memory, SchedulePolicyName, Scheduler, SchedulerConfig,
+    BatchState, ForwardMode, Labels, Memory, SchedulePolicyName, Scheduler, SchedulerConfig,
     SglangScheduler, Submission, testing::seed,
 };
-use sglsim_units::{RequestId, SimTime};
+use sglsim_units::{RequestId, RngStreams, SimTime};
 
 fn rank(page_size: u32) -> (SchedulerConfig, BatchState) {
     let page = PageSize::new(page_size).expect("pages are not empty");
@@ -34,6 +34,7 @@ fn request(id: u32, max_new_tokens: u64) -> Submission {
         stop_after: max_new_tokens,
         ignore_eos: false,
         arrival: SimTime::ZERO,
+        labels: Labels::default(),
     }
 }
 
@@ -68,7 +69,7 @@ fn prefill_pass(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sched/prefill_pass");
     group.throughput(Throughput::Elements(8));
     for policy in [SchedulePolicyName::Fcfs, SchedulePolicyName::Lpm] {
-        let name = policy.build().name().to_owned();
+        let name = policy.name();
         let waiting = 128;
         group.bench_function(BenchmarkId::new(name, waiting), |bencher| {
             let start = || {
@@ -76,7 +77,10 @@ fn prefill_pass(criterion: &mut Criterion) {
                 for id in 0..waiting {
                     batch.submit(request(id, 100)).expect("it fits");
                 }
-                let scheduler = SglangScheduler::with_policy(&config, policy.build());
+                let scheduler = SglangScheduler::with_policy(
+                    &config,
+                    policy.build(&config, RngStreams::new(1)).expect("no priorities"),
+                );
                 (scheduler, batch)
             };
             bencher.iter_batched_ref(

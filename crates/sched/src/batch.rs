@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use sglsim_units::{DisaggregationMode, RequestId, SimTime, TokenCount};
+use smallvec::SmallVec;
 
 use crate::SchedError;
 use crate::config::SchedulerConfig;
@@ -35,6 +36,8 @@ pub enum ForwardMode {
     Extend,
     /// One token for each request of [`BatchState::running`].
     Decode,
+    /// Both in one step: the slices, and one token for each running request.
+    Mixed,
     /// Nothing.
     Idle,
 }
@@ -44,7 +47,7 @@ pub enum ForwardMode {
 pub struct BatchState {
     pub(crate) config: SchedulerConfig,
     pub(crate) memory: Memory,
-    requests: Vec<Req>,
+    pub(crate) requests: Vec<Req>,
     free_slots: Vec<Slot>,
     pub(crate) waiting: VecDeque<Slot>,
     pub(crate) running: RunningBatch,
@@ -61,6 +64,10 @@ pub struct BatchState {
     pub(crate) inflight: usize,
     /// Set when a request leaves the running or the last batch.
     pub(crate) shrank: bool,
+    /// Prompt tokens that were computed here, ever.
+    pub(crate) processed: TokenCount,
+    /// When the last thing happened here.
+    now: SimTime,
     notices: Vec<Notice>,
     /// Slots held by requests beside what the cache holds \[token\].
     private: TokenCount,
@@ -91,6 +98,8 @@ impl BatchState {
             received: VecDeque::new(),
             inflight: 0,
             shrank: false,
+            processed: 0,
+            now: SimTime::ZERO,
             notices: Vec::new(),
             private: 0,
         })
@@ -190,6 +199,8 @@ impl BatchState {
             max_new_tokens: req.max_new_tokens,
             ignore_eos: req.ignore_eos,
             queued_at: req.queued_at,
+            labels: req.labels,
+            join_order: req.join_order,
         }
     }
 
@@ -223,12 +234,13 @@ impl BatchState {
     }
 
     /// A request arrives: at the tail of the waiting queue, or, on a decode worker, of the queue
-    /// for memory. Its output limit is cut to what the rank can hold, as SGLang does.
+    /// for memory. Its output limit is cut to what the rank can hold, as SGLang does. If the queue is
+    /// full and priorities are on, it may take the place of a less urgent one, which is aborted.
     ///
     /// # Errors
     ///
     /// [`SchedError::EmptyPrompt`]; [`SchedError::PromptTooLong`] if the prompt can never be
-    /// scheduled here.
+    /// scheduled here; [`SchedError::QueueFull`].
     pub fn submit(&mut self, new: Submission) -> Result<Slot, SchedError> {
         let tokens = new.prompt.tokens();
         self.config.check_prompt(new.id, tokens)?;
@@ -237,13 +249,61 @@ impl BatchState {
         let room = if prefill_only { 1 } else { room };
         let max_new_tokens = new.max_new_tokens.clamp(1, room);
         let stop_after = new.stop_after.clamp(1, max_new_tokens);
+        self.now = self.now.max(new.arrival);
+        let id = new.id;
         let slot = self.insert(Req::new(new, max_new_tokens, stop_after));
         if self.config.mode == DisaggregationMode::Decode {
             self.prealloc.push_back(slot);
-        } else {
-            self.waiting.push_back(slot);
+        } else if !self.enqueue(slot) {
+            self.forget(slot);
+            let limit = self.config.max_queued_requests.unwrap_or(0);
+            return Err(SchedError::QueueFull { request: id, limit });
         }
         Ok(slot)
+    }
+
+    /// Puts a request at the tail of the waiting queue. If that is full, the least urgent and newest
+    /// one has to go: `false` if that is this one, which is then in no queue.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `managers/scheduler.py:Scheduler._abort_on_queued_limit`.
+    pub(crate) fn enqueue(&mut self, slot: Slot) -> bool {
+        let is_full = self.config.mode == DisaggregationMode::Null
+            && self
+                .config
+                .max_queued_requests
+                .is_some_and(|most| self.waiting.len() >= most as usize);
+        if is_full {
+            let urgency = |slot: Slot| self.config.urgency(self.req(slot).labels.priority);
+            let last = (self.waiting.iter().copied().enumerate())
+                .filter(|_| self.config.enable_priority_scheduling)
+                .max_by_key(|&(place, other)| {
+                    let newest = std::cmp::Reverse(place);
+                    (std::cmp::Reverse(urgency(other)), self.req(other).queued_at, newest)
+                });
+            let Some((place, other)) = last.filter(|&(_, other)| urgency(slot) > urgency(other))
+            else {
+                return false;
+            };
+            self.waiting.remove(place);
+            self.abort(other);
+        }
+        let (now, processed) = (self.now, self.processed);
+        let req = self.req_mut(slot);
+        req.stage = Stage::Waiting;
+        req.queued_at = req.queued_at.max(now);
+        req.queued_after = processed;
+        self.waiting.push_back(slot);
+        true
+    }
+
+    /// Gives a request up that is in no queue: SGLang answers it with an error.
+    pub(crate) fn abort(&mut self, slot: Slot) {
+        let id = self.id(slot);
+        self.release(slot, false);
+        self.notify(Notice::Aborted { slot, id });
+        self.forget(slot);
     }
 
     /// Gives a request a place in the table; it is in no queue yet.
@@ -287,20 +347,13 @@ impl BatchState {
 
     /// Publishes what a request has computed to the cache.
     pub(crate) fn checkpoint(&mut self, slot: Slot) {
-        let req = &self.requests[slot.index()];
-        let (protected, node) =
-            (req.protected, req.node.expect("a request that computed tokens holds a node"));
-        let before = self.memory.available();
-        let (now, node) =
-            self.memory.checkpoint(req.key(req.committed), protected, req.inserted, node);
-        let freed = self.memory.available() - before;
+        let req = &mut self.requests[slot.index()];
+        let mut held = req.held.take().expect("a request that computed tokens holds its prefix");
+        let before = held.protected();
+        self.memory.checkpoint(&mut held, req.key(req.committed), req.prompt.tokens());
         // What is now protected was private before; the duplicates among it are free already.
-        self.private -= now - protected;
-        debug_assert!(freed <= now - protected);
-        let req = self.req_mut(slot);
-        req.protected = now;
-        req.inserted = req.inserted.max(now);
-        req.node = Some(node);
+        self.private -= held.protected() - before;
+        req.held = Some(held);
     }
 
     /// Lets go of everything a request holds and, if `publish`, leaves its KV in the cache.
@@ -309,14 +362,13 @@ impl BatchState {
             self.checkpoint(slot);
         }
         let req = self.req_mut(slot);
-        let private = req.allocated - req.protected;
-        let node = req.node.take();
+        let private = req.allocated - req.protected();
+        let held = req.held.take();
         req.allocated = 0;
-        req.protected = 0;
         req.committed = 0;
         self.release_private(private);
-        if let Some(node) = node {
-            self.memory.cache().unlock(node);
+        if let Some(held) = held {
+            held.unlock(self.memory.cache());
         }
     }
 
@@ -346,19 +398,42 @@ impl BatchState {
     /// The step that was chosen last is done; its results appear as notices. Call it once for each
     /// step that is not idle.
     pub fn finish_step(&mut self, mode: ForwardMode, now: SimTime) {
+        self.now = self.now.max(now);
         match mode {
-            ForwardMode::Extend => self.finish_extend(now),
+            ForwardMode::Extend => {
+                let done = self.finish_extend();
+                self.join_in_order(&done);
+            }
+            ForwardMode::Mixed => {
+                let done = self.finish_extend();
+                self.finish_decode();
+                // The decoding rows stand behind the extended ones in a mixed batch.
+                for slot in done.iter().rev() {
+                    let req = &mut self.requests[slot.index()];
+                    req.stage = Stage::Running;
+                    self.running.join_at_head(*slot, req);
+                }
+            }
             ForwardMode::Decode => self.finish_decode(),
             ForwardMode::Idle => {}
         }
     }
 
-    fn finish_extend(&mut self, now: SimTime) {
+    fn join_in_order(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            self.join_running(*slot);
+        }
+    }
+
+    /// Books the slices of the extend batch and returns who is to join the running batch.
+    fn finish_extend(&mut self) -> SmallVec<[Slot; 8]> {
         let slices = std::mem::take(&mut self.extend);
+        let mut joining = SmallVec::new();
         for slice in &slices {
             let req = self.req_mut(slice.slot);
             req.committed += slice.extend;
             let id = req.id;
+            self.processed += slice.extend;
             self.checkpoint(slice.slot);
             self.notify(Notice::Extended {
                 slot: slice.slot,
@@ -375,19 +450,19 @@ impl BatchState {
             let mode = self.config.mode;
             let req = self.req_mut(slice.slot);
             req.generated += 1;
-            req.queued_at = now;
             if mode == DisaggregationMode::Prefill {
                 req.stage = Stage::Inflight;
                 self.inflight += 1;
             } else if req.generated >= req.stop_after {
                 self.finish(slice.slot);
             } else {
-                self.join_running(slice.slot);
+                joining.push(slice.slot);
             }
         }
         self.extend = slices;
         self.extend.clear();
         self.extend_slots = 0;
+        joining
     }
 
     fn finish_decode(&mut self) {

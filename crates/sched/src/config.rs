@@ -1,6 +1,6 @@
 //! Settings of one scheduler, under SGLang's names and with SGLang's defaults.
 
-use sglsim_units::{DisaggregationMode, RequestId, TokenCount};
+use sglsim_units::{DisaggregationMode, RequestId, Seconds, TokenCount};
 
 use crate::SchedError;
 
@@ -40,6 +40,51 @@ pub struct SchedulerConfig {
     pub max_prefill_tokens: u32,
     /// Scales the initial `new_token_ratio`; above 1 is more cautious.
     pub schedule_conservativeness: f64,
+    /// Most requests of one prefill step, if there is such a limit.
+    pub prefill_max_requests: Option<u32>,
+    /// Whether a prefill step takes the running batch along, one token each.
+    pub enable_mixed_chunk: bool,
+    /// Most requests that may wait, if there is such a limit.
+    pub max_queued_requests: Option<u32>,
+    /// Whether priorities order the queue and may push running requests out.
+    pub enable_priority_scheduling: bool,
+    /// Whether a smaller priority is the more urgent one.
+    pub schedule_low_priority_values_first: bool,
+    /// A request is pushed out only for one that is more urgent by more than this.
+    pub priority_scheduling_preemption_threshold: i64,
+    /// Decode steps between two prefill steps, once `prefill_decode_interval_min_bs` requests run.
+    pub prefill_decode_interval: u32,
+    /// Requests from which on `prefill_decode_interval` holds.
+    pub prefill_decode_interval_min_bs: u32,
+    /// Rows that must be free before new prompts are taken while others run; below 2 is no limit.
+    pub min_free_slots: u32,
+    /// Holds prefill back until it is worth a step of its own, if switched on.
+    pub prefill_delayer: Option<PrefillDelayerConfig>,
+}
+
+/// When prefill is held back (SGLang 0.5.23, `enable_prefill_delayer` and the options beside it).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PrefillDelayerConfig {
+    /// A prefill is held back for fewer passes than this.
+    pub max_delay_passes: u32,
+    /// Below this share of the KV pool in use nothing is held back, if set.
+    pub token_usage_low_watermark: Option<f64>,
+    /// Holds prefill back until this share of the running requests waits, if set.
+    pub queue_min_ratio: Option<f64>,
+    /// Longest that `queue_min_ratio` holds back \[s\].
+    pub max_delay: Seconds,
+}
+
+impl Default for PrefillDelayerConfig {
+    fn default() -> Self {
+        Self {
+            max_delay_passes: 30,
+            token_usage_low_watermark: None,
+            queue_min_ratio: None,
+            max_delay: Seconds::new(5.0).expect("finite"),
+        }
+    }
 }
 
 impl SchedulerConfig {
@@ -55,7 +100,24 @@ impl SchedulerConfig {
             chunked_prefill_size: Some(8192),
             max_prefill_tokens: DEFAULT_MAX_PREFILL_TOKENS,
             schedule_conservativeness: 1.0,
+            prefill_max_requests: None,
+            enable_mixed_chunk: false,
+            max_queued_requests: None,
+            enable_priority_scheduling: false,
+            schedule_low_priority_values_first: false,
+            priority_scheduling_preemption_threshold: 10,
+            prefill_decode_interval: 0,
+            prefill_decode_interval_min_bs: 0,
+            min_free_slots: 0,
+            prefill_delayer: None,
         }
+    }
+
+    /// How urgent a request is; the larger, the more. Without a priority it is the least urgent.
+    #[must_use]
+    pub fn urgency(&self, priority: Option<i64>) -> i64 {
+        let sign = if self.schedule_low_priority_values_first { -1 } else { 1 };
+        priority.map_or(i64::MIN, |priority| priority.saturating_mul(sign))
     }
 
     /// Checks every field.
@@ -89,6 +151,14 @@ impl SchedulerConfig {
                 chunk.to_string(),
                 format!(">= page_size {page}, or None to switch chunking off"),
             );
+        }
+        for (field, limit) in [
+            ("prefill_max_requests", self.prefill_max_requests),
+            ("max_queued_requests", self.max_queued_requests),
+        ] {
+            if limit == Some(0) {
+                return refuse(field, "0".into(), ">= 1, or None for no limit".into());
+            }
         }
         if self.max_prefill_tokens == 0 {
             return refuse("max_prefill_tokens", "0".into(), ">= 1".into());

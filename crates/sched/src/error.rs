@@ -27,8 +27,8 @@ pub enum SchedError {
     /// A scheduler chose a step that does not fit the batch it formed.
     #[error(
         "step {mode:?} was chosen with {extending} requests in the extend batch and {running} \
-         running; Extend needs an extend batch, Decode a running batch and no extend batch, Idle no \
-         extend batch"
+         running; Extend needs an extend batch, Decode a running batch and no extend batch, Mixed both, \
+         Idle no extend batch"
     )]
     WrongMode {
         /// The step.
@@ -54,6 +54,14 @@ pub enum SchedError {
         context_length: TokenCount,
         /// KV slots of the rank.
         pool: TokenCount,
+    },
+    /// The waiting queue is full.
+    #[error("request {request} cannot wait: `max_queued_requests` is {limit}, and so many do")]
+    QueueFull {
+        /// The request.
+        request: RequestId,
+        /// Most requests that may wait.
+        limit: u32,
     },
     /// A scheduler admitted more tokens than there is memory for.
     #[error(

@@ -28,6 +28,7 @@
 //!     stop_after: 100,
 //!     ignore_eos: true,
 //!     arrival: SimTime::ZERO,
+//!     labels: Labels::default(),
 //! })?;
 //!
 //! let mut scheduler = SglangScheduler::new(&config);
@@ -45,12 +46,15 @@ mod adder;
 mod batch;
 mod config;
 mod decode;
+mod delayer;
 mod error;
-mod matches;
+mod fixed_length;
 mod memory;
 mod moves;
 mod notice;
+mod policies;
 mod policy;
+mod queue;
 mod ratio;
 mod request;
 mod running;
@@ -63,18 +67,19 @@ pub use adder::{AddReqResult, PrefillAdder};
 pub use batch::{BatchState, ExtendSlice, ForwardMode};
 pub use config::{
     CLIP_MAX_NEW_TOKENS, DEFAULT_MAX_PREFILL_TOKENS, NUM_RESERVED_DECODE_TOKENS,
-    RETRACT_DECODE_STEPS, SchedulerConfig,
+    PrefillDelayerConfig, RETRACT_DECODE_STEPS, SchedulerConfig,
 };
 pub use decode::DecodeScheduler;
 pub use error::SchedError;
 pub use memory::Memory;
 pub use notice::Notice;
-pub use policy::{
-    Fcfs, LongestOutputFirst, LongestPrefixMatch, Needs, QueueEntry, SchedulePolicy,
-    SchedulePolicyName,
+pub use policies::{
+    DfsWeight, Fcfs, HighestResponseRatio, LongestOutputFirst, LongestPrefixMatch, MostUrgentFirst,
+    MostUrgentLongestOutputFirst, RoutingKey, SchedulePolicyName, ShortestPrefillFirst, Shuffled,
 };
+pub use policy::{Needs, QueueEntry, SchedulePolicy};
 pub use ratio::NewTokenRatio;
-pub use request::{ReqView, Slot, Submission};
+pub use request::{Labels, ReqView, Slot, Submission};
 pub use running::RunningBatch;
 pub use scheduler::Scheduler;
 pub use sglang::SglangScheduler;

@@ -1,6 +1,6 @@
 //! The KV memory of one rank: the page pool and the prefix cache that lives in it.
 
-use sglsim_radix::{Key, NoCache, NodeId, PagePool, PrefixCache, PrefixMatch};
+use sglsim_radix::{Holding, Key, NoCache, PagePool, PrefixCache, PrefixMatch};
 use sglsim_units::TokenCount;
 
 /// Pool and cache, and the rule that joins them: what is free plus what can be evicted is what can
@@ -62,6 +62,12 @@ impl Memory {
         self.cache.name() != <NoCache as PrefixCache>::name(&NoCache::new(self.pool.page_size()))
     }
 
+    /// Whether what was used longest ago is evicted first, as far as use can be refreshed.
+    #[must_use]
+    pub(crate) fn evicts_least_recent(&self) -> bool {
+        self.cache.name() == "radix-lru"
+    }
+
     /// Looks a prompt up. Counts as a use of what it finds.
     pub fn match_prefix(&mut self, key: Key<'_>) -> PrefixMatch {
         self.cache.match_prefix(key)
@@ -90,24 +96,10 @@ impl Memory {
         self.pool.release(tokens);
     }
 
-    /// Publishes the first tokens of a request, which holds `protected` of them in the cache
-    /// already under `node` and has itself put `inserted` of them there before. Returns the new
-    /// protected length and its node, locked; slots that turned out to be duplicates are free again.
-    ///
-    /// # Source
-    ///
-    /// SGLang 0.5.23, `mem_cache/unified_radix_cache.py:checkpoint_into_tree`.
-    pub(crate) fn checkpoint(
-        &mut self,
-        key: Key<'_>,
-        protected: TokenCount,
-        inserted: TokenCount,
-        node: NodeId,
-    ) -> (TokenCount, NodeId) {
-        let kept = self.cache.insert(key, inserted);
-        self.pool.release(kept.present.saturating_sub(protected));
-        self.cache.lock(kept.node);
-        self.cache.unlock(node);
-        (kept.tokens, kept.node)
+    /// Publishes the first tokens of a request; slots that turned out to be duplicates are free
+    /// again.
+    pub(crate) fn checkpoint(&mut self, held: &mut Holding, key: Key<'_>, prompt: TokenCount) {
+        let duplicates = held.checkpoint(self.cache.as_mut(), key, prompt);
+        self.pool.release(duplicates);
     }
 }

@@ -1,6 +1,6 @@
 //! The moves a scheduler can make. Each checks first and then acts: a refused move changes nothing.
 
-use sglsim_radix::PrefixMatch;
+use sglsim_radix::{Holding, PrefixMatch};
 use sglsim_units::TokenCount;
 
 use crate::SchedError;
@@ -12,11 +12,11 @@ impl BatchState {
     /// The longest cached prefix of a waiting request, at most all but its last token: one token is
     /// always computed. Counts as a use of the prefix.
     pub fn match_prefix(&mut self, slot: Slot) -> PrefixMatch {
-        let req = self.req(slot);
-        let (prompt, output, tokens) = (req.prompt.clone(), req.output, req.total() - 1);
-        let key =
-            sglsim_radix::Key::new(&prompt).with_tail(std::slice::from_ref(&output)).first(tokens);
-        self.memory.match_prefix(key)
+        let req = &mut self.requests[slot.index()];
+        let found = self.memory.match_prefix(req.key(req.total() - 1));
+        req.prefix = found.tokens;
+        req.matched = found.tokens;
+        found
     }
 
     /// Pins a found prefix, so that it counts as used. Undone by [`BatchState::unpin`].
@@ -53,7 +53,8 @@ impl BatchState {
         let rest = self.req(slot).total().saturating_sub(found.tokens);
         let last = extend == rest;
         let end = found.tokens + extend;
-        if extend == 0 || extend > rest || (!last && !end.is_multiple_of(page)) {
+        let on_page = last || end.is_multiple_of(page) || !self.memory.caches();
+        if extend == 0 || extend > rest || !on_page {
             let page_size = self.config.page_size;
             return Err(SchedError::BadSlice { request: id, extend, rest, page_size });
         }
@@ -66,15 +67,14 @@ impl BatchState {
             return Err(SchedError::NoRow { request: id, running, allowed });
         }
         let slots = end.next_multiple_of(page) - found.tokens;
-        self.pin(found);
+        let held = Holding::lock(self.memory.cache(), found);
         self.reserve(slot, slots).inspect_err(|_| self.unpin(found))?;
 
         self.waiting.remove(position);
         let req = self.req_mut(slot);
         let again = req.generated > 0;
         req.stage = Stage::Extending;
-        req.node = Some(found.node);
-        req.protected = found.tokens;
+        req.held = Some(held);
         req.committed = found.tokens;
         req.cached = found.tokens;
         req.allocated = end.next_multiple_of(page);
@@ -114,6 +114,13 @@ impl BatchState {
         Ok(())
     }
 
+    /// Tokens by which the chunked request can grow into what is free or evictable \[token\].
+    pub(crate) fn room_for_chunk(&self, slot: Slot) -> TokenCount {
+        let req = self.req(slot);
+        let open_page = req.allocated - req.committed;
+        open_page + self.memory.allocatable().saturating_sub(self.extend_slots)
+    }
+
     /// Sets slots aside for the extend batch. They are taken when the step begins, as in SGLang,
     /// so that what can be evicted until then is what the whole batch leaves.
     fn reserve(&mut self, slot: Slot, slots: TokenCount) -> Result<(), SchedError> {
@@ -136,6 +143,14 @@ impl BatchState {
         self.memory.available() >= needed
     }
 
+    /// Whether a decode step of the running batch fits beside the extend batch that was formed, if
+    /// there is anybody to decode.
+    #[must_use]
+    pub fn decode_fits_beside_extend(&self) -> bool {
+        let needed = self.extend_slots + self.running.slots_for_one_step();
+        !self.running.is_empty() && needed <= self.memory.allocatable()
+    }
+
     /// Takes the memory of the step that a scheduler chose. The engine calls it once before it runs
     /// the step.
     ///
@@ -152,28 +167,33 @@ impl BatchState {
         let possible = match mode {
             ForwardMode::Extend => extending > 0,
             ForwardMode::Decode => extending == 0 && running > 0,
+            ForwardMode::Mixed => extending > 0 && running > 0,
             ForwardMode::Idle => extending == 0,
         };
         if !possible {
             return Err(SchedError::WrongMode { mode, extending, running });
         }
-        let page = TokenCount::from(self.config.page_size);
-        let (needed, room) = match mode {
-            ForwardMode::Idle => return Ok(()),
-            ForwardMode::Decode => (self.running.slots_for_one_step(), 0),
+        if matches!(mode, ForwardMode::Extend | ForwardMode::Mixed) {
+            let page = TokenCount::from(self.config.page_size);
             // With pages, SGLang evicts as if each request might open one more page.
-            ForwardMode::Extend if page > 1 => {
+            let room = if page > 1 {
                 let tokens: TokenCount = self.extend.iter().map(|slice| slice.extend).sum();
-                (self.extend_slots, tokens + page * self.extend.len() as TokenCount)
-            }
-            ForwardMode::Extend => (self.extend_slots, 0),
-        };
+                tokens + page * self.extend.len() as TokenCount
+            } else {
+                0
+            };
+            self.take(self.extend_slots, room, self.extend[0].slot)?;
+        }
+        if matches!(mode, ForwardMode::Decode | ForwardMode::Mixed) {
+            self.take(self.running.slots_for_one_step(), 0, self.running.members()[0])?;
+        }
+        Ok(())
+    }
+
+    /// Takes `needed` slots for a step, after making `room` for at least as many.
+    fn take(&mut self, needed: TokenCount, room: TokenCount, slot: Slot) -> Result<(), SchedError> {
         self.memory.make_room(needed.max(room));
         if !self.memory.allocate(needed) {
-            let slot = match mode {
-                ForwardMode::Extend => self.extend[0].slot,
-                _ => self.running.members()[0],
-            };
             return Err(SchedError::Stuck {
                 request: self.id(slot),
                 held: self.req(slot).allocated,
@@ -197,12 +217,25 @@ impl BatchState {
         let req = self.req_mut(slot);
         req.stage = Stage::Waiting;
         let (id, generated) = (req.id, req.generated);
+        self.notify(Notice::Retracted { slot, id, generated });
         if self.config.mode == crate::DisaggregationMode::Decode {
             self.retracted.push_back(slot);
-        } else {
-            self.waiting.push_back(slot);
+        } else if !self.enqueue(slot) {
+            self.abort(slot);
         }
-        self.notify(Notice::Retracted { slot, id, generated });
+        Ok(())
+    }
+
+    /// Gives a running request up: it leaves with what it has generated, as SGLang answers it with an
+    /// error when there is no memory for it and nobody else to push out.
+    ///
+    /// # Errors
+    ///
+    /// [`SchedError::WrongState`] if it does not run.
+    pub fn give_up(&mut self, slot: Slot) -> Result<(), SchedError> {
+        self.expect(slot, Stage::Running, "given up")?;
+        self.leave_running(slot);
+        self.abort(slot);
         Ok(())
     }
 
@@ -250,13 +283,11 @@ impl BatchState {
             });
         }
         self.hold_private(slots);
-        let root = {
-            let prompt = self.req(slot).prompt.clone();
-            self.memory.match_prefix(sglsim_radix::Key::new(&prompt).first(0))
-        };
-        self.pin(root);
+        // The cache knows nothing of it yet.
+        let root = self.memory.match_prefix(sglsim_radix::Key::of(&[]));
+        let held = Holding::lock(self.memory.cache(), root);
         let req = self.req_mut(slot);
-        req.node = Some(root.node);
+        req.held = Some(held);
         req.allocated = slots;
         req.committed = tokens;
         Ok(())

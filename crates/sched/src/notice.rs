@@ -61,6 +61,13 @@ pub enum Notice {
         /// The request.
         id: RequestId,
     },
+    /// It was given up and left: the queue was full, or memory ran out with nobody left to push out.
+    Aborted {
+        /// Its place, free again.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+    },
     /// It has all its tokens and left.
     Finished {
         /// Its place, free again.

@@ -1,8 +1,10 @@
-//! The order of the waiting queue, as a trait, and SGLang's orders.
+//! The order of the waiting queue, as a trait.
 
 use std::fmt;
 
 use sglsim_units::{RequestId, SimTime, TokenCount};
+
+use crate::request::Labels;
 
 /// A waiting request as a queue order sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +23,18 @@ pub struct QueueEntry {
     /// Whether an earlier request in this queue shares a prefix that is not cached yet, so that it
     /// pays to let that one go first; false unless the policy asked for matches.
     pub deprioritized: bool,
+    /// Tokens of its prompt alone \[token\].
+    pub prompt_tokens: TokenCount,
+    /// Namespace, priority, routing key.
+    pub labels: Labels,
+    /// How urgent it is by its priority; larger is more urgent.
+    pub urgency: i64,
+    /// Prompt tokens that the rank has computed since it joined the queue \[token\].
+    pub waited_tokens: TokenCount,
+    /// Its turn in a walk of the prefix tree; 0 unless the policy asked for it.
+    pub tree_rank: usize,
+    /// Running requests with its routing key; 0 unless the policy asked for it.
+    pub running_with_key: u32,
 }
 
 impl QueueEntry {
@@ -32,7 +46,20 @@ impl QueueEntry {
         max_new_tokens: TokenCount,
         queued_at: SimTime,
     ) -> Self {
-        Self { id, tokens, max_new_tokens, queued_at, matched: 0, deprioritized: false }
+        Self {
+            id,
+            tokens,
+            max_new_tokens,
+            queued_at,
+            matched: 0,
+            deprioritized: false,
+            prompt_tokens: tokens,
+            labels: Labels::default(),
+            urgency: i64::MIN,
+            waited_tokens: 0,
+            tree_rank: 0,
+            running_with_key: 0,
+        }
     }
 }
 
@@ -46,6 +73,13 @@ pub enum Needs {
     /// The entries with prefix matches; each look-up counts as a use of the prefix. On a rank
     /// without a prefix cache the queue keeps its order.
     Matches,
+    /// The entries with prefix matches and with their turn in a walk of the prefix tree
+    /// ([`PrefixCache::dfs_weight_order`](sglsim_radix::PrefixCache::dfs_weight_order)). On a rank
+    /// without a prefix cache the queue keeps its order.
+    TreeOrder,
+    /// The entries with the number of running requests of their routing key. While nobody runs who
+    /// has a key, the queue keeps its order.
+    RoutingKeys,
 }
 
 /// Orders the waiting queue before each prefill batch is formed.
@@ -64,90 +98,12 @@ pub trait SchedulePolicy: fmt::Debug + Send {
     /// What to prepare for a queue of this length.
     fn needs(&self, waiting: usize) -> Needs;
 
+    /// Whether a prompt that is being chunked leaves room in its chunk for shorter ones behind it.
+    /// The queue must then be in order of tokens to compute.
+    fn yields_chunk_to_shorter(&self) -> bool {
+        false
+    }
+
     /// Brings `order`, the positions 0, 1, 2, … of `entries`, into the order to be considered.
     fn order(&mut self, entries: &[QueueEntry], order: &mut [usize]);
-}
-
-/// First come, first served: SGLang's default.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Fcfs;
-
-impl SchedulePolicy for Fcfs {
-    fn name(&self) -> &str {
-        "fcfs"
-    }
-
-    fn needs(&self, _waiting: usize) -> Needs {
-        Needs::KeepOrder
-    }
-
-    fn order(&mut self, _entries: &[QueueEntry], _order: &mut [usize]) {}
-}
-
-/// Above this many waiting requests, `lpm` keeps the order of arrival: matching them all would cost
-/// more than it gains (SGLang 0.5.23, `managers/schedule_policy.py:SchedulePolicy`).
-const LPM_MAX_WAITING: usize = 128;
-
-/// Longest prefix match first; requests that wait for another one's prefix last.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LongestPrefixMatch;
-
-impl SchedulePolicy for LongestPrefixMatch {
-    fn name(&self) -> &str {
-        "lpm"
-    }
-
-    fn needs(&self, waiting: usize) -> Needs {
-        if waiting > LPM_MAX_WAITING { Needs::KeepOrder } else { Needs::Matches }
-    }
-
-    fn order(&mut self, entries: &[QueueEntry], order: &mut [usize]) {
-        order.sort_by_key(|&i| {
-            let entry = &entries[i];
-            (entry.deprioritized, std::cmp::Reverse(entry.matched))
-        });
-    }
-}
-
-/// Longest output first.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LongestOutputFirst;
-
-impl SchedulePolicy for LongestOutputFirst {
-    fn name(&self) -> &str {
-        "lof"
-    }
-
-    fn needs(&self, _waiting: usize) -> Needs {
-        Needs::Entries
-    }
-
-    fn order(&mut self, entries: &[QueueEntry], order: &mut [usize]) {
-        order.sort_by_key(|&i| std::cmp::Reverse(entries[i].max_new_tokens));
-    }
-}
-
-/// SGLang's `schedule_policy` names that are implemented here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SchedulePolicyName {
-    /// [`Fcfs`].
-    #[default]
-    Fcfs,
-    /// [`LongestPrefixMatch`].
-    Lpm,
-    /// [`LongestOutputFirst`].
-    Lof,
-}
-
-impl SchedulePolicyName {
-    /// The policy of that name.
-    #[must_use]
-    pub fn build(self) -> Box<dyn SchedulePolicy> {
-        match self {
-            Self::Fcfs => Box::new(Fcfs),
-            Self::Lpm => Box::new(LongestPrefixMatch),
-            Self::Lof => Box::new(LongestOutputFirst),
-        }
-    }
 }

@@ -1,7 +1,20 @@
 //! A request as one rank knows it.
 
-use sglsim_radix::{Key, NodeId, Prompt, Span};
+use sglsim_radix::{Holding, Key, Prompt, Span};
 use sglsim_units::{RequestId, SimTime, TokenCount};
+
+/// What a request says of itself beside its tokens; none of it is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Requests of different namespaces share no prefix (SGLang's `extra_key`: LoRA adapter, cache
+    /// salt).
+    pub namespace: u32,
+    /// How urgent it is; larger is more urgent unless the rank is told otherwise. Orders queues only
+    /// where priorities are switched on; the prefix cache may rank by it anywhere.
+    pub priority: Option<i64>,
+    /// Requests of one key are kept together by the queue order `routing-key`.
+    pub routing_key: Option<u32>,
+}
 
 /// A request handed to a rank.
 #[derive(Clone, Debug)]
@@ -21,6 +34,8 @@ pub struct Submission {
     pub ignore_eos: bool,
     /// When it came.
     pub arrival: SimTime,
+    /// Namespace, priority, routing key.
+    pub labels: Labels,
 }
 
 /// Place of a request in a rank's table. Valid from submission until the request leaves.
@@ -76,26 +91,29 @@ pub(crate) struct Req {
     pub(crate) max_new_tokens: TokenCount,
     pub(crate) stop_after: TokenCount,
     pub(crate) ignore_eos: bool,
+    pub(crate) labels: Labels,
     pub(crate) queued_at: SimTime,
+    /// Prompt tokens that the rank had computed when the request joined the queue.
+    pub(crate) queued_after: TokenCount,
     pub(crate) stage: Stage,
+    /// Prefix that the last look-up found, capped and not (SGLang's `num_matched_prefix_tokens` and
+    /// `prefix_len`).
+    pub(crate) matched: TokenCount,
+    pub(crate) prefix: TokenCount,
     /// Tokens generated.
     pub(crate) generated: TokenCount,
     /// Tokens whose KV is computed.
     pub(crate) committed: TokenCount,
     /// Slots it covers, shared prefix included; whole pages.
     pub(crate) allocated: TokenCount,
-    /// Leading tokens that the cache owns.
-    pub(crate) protected: TokenCount,
-    /// Leading tokens that it has put there itself, now or before a retraction.
-    pub(crate) inserted: TokenCount,
-    /// The locked cache node at the end of those.
-    pub(crate) node: Option<NodeId>,
+    /// What the cache holds for it, while it has memory.
+    pub(crate) held: Option<Holding>,
     /// Prefix found in the cache at admission, for reports.
     pub(crate) cached: TokenCount,
     /// Decode step at which it joined the running batch.
     pub(crate) joined: u64,
-    /// Order of joining, to break ties.
-    pub(crate) join_order: u64,
+    /// Place in the order of the running batch.
+    pub(crate) join_order: i64,
     /// Position in the running batch.
     pub(crate) position: u32,
     /// Bumped whenever it joins or leaves a batch, so that old heap entries can be told.
@@ -112,14 +130,16 @@ impl Req {
             max_new_tokens,
             stop_after,
             ignore_eos: new.ignore_eos,
+            labels: new.labels,
             queued_at: new.arrival,
+            queued_after: 0,
+            matched: 0,
+            prefix: 0,
             stage: Stage::Waiting,
             generated: 0,
             committed: 0,
             allocated: 0,
-            protected: 0,
-            inserted: 0,
-            node: None,
+            held: None,
             cached: 0,
             joined: 0,
             join_order: 0,
@@ -138,6 +158,11 @@ impl Req {
         self.total() - self.committed
     }
 
+    /// Tokens to compute beside what the last look-up found, at least one.
+    pub(crate) fn uncached(&self) -> TokenCount {
+        self.total().saturating_sub(self.matched).max(1)
+    }
+
     /// Most tokens still to come.
     pub(crate) fn max_left(&self) -> TokenCount {
         self.max_new_tokens.saturating_sub(self.generated)
@@ -145,7 +170,16 @@ impl Req {
 
     /// The key of the first `tokens` tokens of prompt and output.
     pub(crate) fn key(&self, tokens: TokenCount) -> Key<'_> {
-        Key::new(&self.prompt).with_tail(std::slice::from_ref(&self.output)).first(tokens)
+        Key::new(&self.prompt)
+            .with_tail(std::slice::from_ref(&self.output))
+            .first(tokens)
+            .in_namespace(self.labels.namespace)
+            .with_priority(self.labels.priority.unwrap_or(0))
+    }
+
+    /// Leading tokens that the cache owns.
+    pub(crate) fn protected(&self) -> TokenCount {
+        self.held.map_or(0, Holding::protected)
     }
 }
 
@@ -169,4 +203,8 @@ pub struct ReqView {
     pub ignore_eos: bool,
     /// When it joined the queue.
     pub queued_at: SimTime,
+    /// Namespace, priority, routing key.
+    pub labels: Labels,
+    /// Its place in the running batch, the lowest first; means nothing elsewhere.
+    pub join_order: i64,
 }

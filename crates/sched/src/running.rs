@@ -35,9 +35,10 @@ pub struct RunningBatch {
     page_size: u64,
     /// Decode steps done.
     step: u64,
-    joins: u64,
+    /// Places given at the tail and, below zero, at the head.
+    joins: (i64, i64),
     members: Vec<Slot>,
-    finishes: BinaryHeap<Reverse<(u64, u64, Slot, u32)>>,
+    finishes: BinaryHeap<Reverse<(u64, i64, Slot, u32)>>,
     declines: BinaryHeap<Reverse<(u64, Slot, u32)>>,
     /// Members by (committed − step) mod page size.
     residues: Vec<u64>,
@@ -53,7 +54,7 @@ impl RunningBatch {
         Self {
             page_size: u64::from(page_size),
             step: 0,
-            joins: 0,
+            joins: (0, 0),
             members: Vec::new(),
             finishes: BinaryHeap::new(),
             declines: BinaryHeap::new(),
@@ -137,12 +138,24 @@ impl RunningBatch {
         req.prompt.tokens() + req.max_new_tokens.min(CLIP_MAX_NEW_TOKENS)
     }
 
+    /// A request joins, behind everybody who is there.
     pub(crate) fn join(&mut self, slot: Slot, req: &mut Req) {
+        req.join_order = self.joins.0;
+        self.joins.0 += 1;
+        self.enter(slot, req);
+    }
+
+    /// A request joins, before everybody who is there.
+    pub(crate) fn join_at_head(&mut self, slot: Slot, req: &mut Req) {
+        self.joins.1 -= 1;
+        req.join_order = self.joins.1;
+        self.enter(slot, req);
+    }
+
+    fn enter(&mut self, slot: Slot, req: &mut Req) {
         req.joined = self.step;
-        req.join_order = self.joins;
         req.epoch += 1;
         req.position = u32::try_from(self.members.len()).expect("a batch holds fewer than 2^32");
-        self.joins += 1;
         self.members.push(slot);
         let finish = self.step + req.stop_after.saturating_sub(req.generated);
         self.finishes.push(Reverse((finish, req.join_order, slot, req.epoch)));

@@ -2,10 +2,14 @@
 
 use sglsim_units::{SimTime, TokenCount};
 
-use crate::adder::{AddReqResult, PrefillAdder, sort_waiting};
+use crate::adder::{AddReqResult, PrefillAdder};
 use crate::config::{RETRACT_DECODE_STEPS, SchedulerConfig};
+use crate::delayer::PrefillDelayer;
+use crate::queue::{refresh_waiting_prefixes, sort_waiting};
 use crate::request::Slot;
-use crate::{BatchState, Fcfs, ForwardMode, NewTokenRatio, SchedError, SchedulePolicy, Scheduler};
+use crate::{
+    BatchState, Fcfs, ForwardMode, Needs, NewTokenRatio, SchedError, SchedulePolicy, Scheduler,
+};
 
 /// Prefill first; chunked prefill; retraction when decode runs out of memory.
 ///
@@ -19,7 +23,16 @@ pub struct SglangScheduler {
     ratio: NewTokenRatio,
     /// Sticky: set when no memory or no row was left, cleared when a request leaves.
     batch_is_full: bool,
+    /// Decode steps that have to pass before the next prefill.
+    decode_steps_due: u32,
+    /// Passes over a queue whose order needs no prefix matches.
+    passes: u32,
+    delayer: Option<PrefillDelayer>,
 }
+
+/// Passes from one refresh of the prefixes of waiting requests to the next (SGLang 0.5.23,
+/// `WAITING_PREFIX_REFRESH_INTERVAL`).
+const REFRESH_INTERVAL: u32 = 32;
 
 impl SglangScheduler {
     /// The scheduler of a rank, first come first served.
@@ -35,6 +48,9 @@ impl SglangScheduler {
             policy,
             ratio: NewTokenRatio::new(config.schedule_conservativeness),
             batch_is_full: false,
+            decode_steps_due: 0,
+            passes: 0,
+            delayer: config.prefill_delayer.map(PrefillDelayer::new),
         }
     }
 
@@ -49,34 +65,98 @@ impl SglangScheduler {
         self.ratio.get()
     }
 
+    /// Whether decode steps are due before the next prefill; counts one of them off.
+    fn defers_prefill(&mut self, batch: &BatchState) -> bool {
+        let running = batch.running().len();
+        let least = batch.config().prefill_decode_interval_min_bs as usize;
+        if running == 0 || running < least {
+            self.decode_steps_due = 0;
+        }
+        let defers = self.decode_steps_due > 0;
+        self.decode_steps_due = self.decode_steps_due.saturating_sub(1);
+        defers
+    }
+
     /// Builds the prefill batch; `false` if there is none.
-    fn new_batch_prefill(&mut self, batch: &mut BatchState) -> Result<bool, SchedError> {
-        if batch.running().is_empty() {
+    fn new_batch_prefill(
+        &mut self,
+        batch: &mut BatchState,
+        now: SimTime,
+    ) -> Result<bool, SchedError> {
+        let preempts = batch.config().enable_priority_scheduling;
+        if batch.running().is_empty() || preempts {
             self.batch_is_full = false;
         }
         let chunked = batch.chunked_req();
         if chunked.is_none() && (self.batch_is_full || batch.waiting.is_empty()) {
             return Ok(false);
         }
-        let rows = batch.free_rows();
-        if rows == 0 && chunked.is_none() {
-            self.batch_is_full = true;
-            return Ok(false);
+        if chunked.is_none() {
+            let (rows, config) = (batch.free_rows(), batch.config());
+            let least = config.min_free_slots.min(config.max_running_requests) as usize;
+            if least > 1 && rows < least && !batch.running().is_empty() {
+                return Ok(false);
+            }
+            if rows == 0 && !preempts {
+                self.batch_is_full = true;
+                return Ok(false);
+            }
         }
-        sort_waiting(batch, self.policy.as_mut());
+        self.sort_waiting(batch);
         let mut adder = PrefillAdder::new(batch, self.ratio.get());
-        if let Some(slot) = chunked {
-            adder.add_chunked_req(batch, slot)?;
+        adder.delayer = self.delayer.take().map(|delayer| delayer.begin(batch, now));
+        let done = self.walk(batch, &mut adder, chunked, preempts);
+        let admitted = batch.extend_batch().len();
+        self.delayer = adder.delayer.map(|pass| pass.end(admitted));
+        done?;
+        Ok(admitted > 0)
+    }
+
+    fn sort_waiting(&mut self, batch: &mut BatchState) {
+        sort_waiting(batch, self.policy.as_mut());
+        let looks_up =
+            matches!(self.policy.needs(batch.waiting.len()), Needs::Matches | Needs::TreeOrder);
+        if !looks_up && batch.memory().evicts_least_recent() {
+            if self.passes.is_multiple_of(REFRESH_INTERVAL) {
+                refresh_waiting_prefixes(batch);
+            }
+            self.passes = self.passes.wrapping_add(1);
         }
-        while let Some(slot) = batch.waiting.front().copied() {
+    }
+
+    /// Continues the chunked request and walks the queue up to the first request that does not fit.
+    fn walk(
+        &mut self,
+        batch: &mut BatchState,
+        adder: &mut PrefillAdder,
+        chunked: Option<Slot>,
+        preempts: bool,
+    ) -> Result<(), SchedError> {
+        if let Some(slot) = chunked {
+            let yields = self.policy.yields_chunk_to_shorter();
+            let limit = yields.then(|| adder.chunk_limit_for_shorter(batch, slot)).flatten();
+            adder.add_chunked_req(batch, slot, limit)?;
+        }
+        // Who is pushed out on the way joins the tail and waits for the next pass.
+        for _ in 0..batch.waiting.len() {
+            let Some(slot) = batch.waiting.front().copied() else { break };
             if adder.budget_state(batch) == AddReqResult::Other {
                 break;
             }
-            if batch.extend_batch().len() >= rows {
+            // A chunked request holds its row already.
+            let rows = batch.config().max_running_requests as usize;
+            let taken = batch.running().len() + batch.inflight + batch.extend_batch().len();
+            if taken >= rows {
                 self.batch_is_full = true;
+            }
+            if self.batch_is_full && !(preempts && adder.preempt_to_schedule(batch, slot)?) {
                 break;
             }
-            match adder.add_one_req(batch, slot)? {
+            let mut result = adder.add_one_req(batch, slot)?;
+            if result == AddReqResult::NoToken && batch.rows() == 0 {
+                result = adder.add_alone(batch, slot)?;
+            }
+            match result {
                 AddReqResult::Continue => {}
                 AddReqResult::NoToken => {
                     self.batch_is_full =
@@ -86,12 +166,17 @@ impl SglangScheduler {
                 AddReqResult::Other => break,
             }
         }
-        Ok(!batch.extend_batch().is_empty())
+        Ok(())
     }
 
-    /// Retracts until one decode step of the rest fits, and learns a new ratio from it.
+    /// Retracts until one decode step of the rest fits, and learns a new ratio from it. If not even
+    /// the last one fits, it is given up.
     fn retract_decode(&mut self, batch: &mut BatchState) -> Result<(), SchedError> {
         retract(batch)?;
+        if batch.running().len() == 1 && !batch.check_decode_mem() {
+            let last = batch.running().members()[0];
+            batch.give_up(last)?;
+        }
         let (mut generated, mut max_new) = (0, 0);
         for view in running_views(batch) {
             generated += view.generated;
@@ -136,27 +221,34 @@ impl Scheduler for SglangScheduler {
     fn next_step(
         &mut self,
         batch: &mut BatchState,
-        _now: SimTime,
+        now: SimTime,
     ) -> Result<ForwardMode, SchedError> {
-        if std::mem::take(&mut batch.shrank) {
-            self.batch_is_full = false;
-        }
-        if self.new_batch_prefill(batch)? {
-            return Ok(ForwardMode::Extend);
-        }
-        if batch.running().is_empty() {
-            if batch.is_empty() {
-                self.ratio.reset();
+        loop {
+            if std::mem::take(&mut batch.shrank) {
+                self.batch_is_full = false;
             }
-            return Ok(ForwardMode::Idle);
-        }
-        if batch.check_decode_mem() {
-            self.ratio.decay();
-        } else {
+            if !self.defers_prefill(batch) && self.new_batch_prefill(batch, now)? {
+                self.decode_steps_due = batch.config().prefill_decode_interval;
+                let mixes = batch.config().enable_mixed_chunk && batch.decode_fits_beside_extend();
+                return Ok(if mixes { ForwardMode::Mixed } else { ForwardMode::Extend });
+            }
+            if batch.running().is_empty() {
+                if batch.is_empty() {
+                    self.ratio.reset();
+                }
+                return Ok(ForwardMode::Idle);
+            }
+            if batch.check_decode_mem() {
+                self.ratio.decay();
+                return Ok(ForwardMode::Decode);
+            }
             self.retract_decode(batch)?;
             batch.shrank = false;
             self.batch_is_full = false;
+            if !batch.running().is_empty() {
+                return Ok(ForwardMode::Decode);
+            }
+            // The last one was given up; what it held may be what others waited for.
         }
-        Ok(ForwardMode::Decode)
     }
 }

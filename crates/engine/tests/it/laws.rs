@@ -84,6 +84,7 @@ impl Observer for Order {
             Event::RankStep { mode, decoded, extended, .. } => match mode {
                 ForwardMode::Extend => assert!(extended > 0 && decoded == 0),
                 ForwardMode::Decode => assert!(decoded > 0 && extended == 0),
+                ForwardMode::Mixed => assert!(extended > 0 && decoded > 0),
                 ForwardMode::Idle => panic!("an idle rank takes no part in a step"),
             },
             Event::Step { worker, began, cost, features } => {
@@ -143,7 +144,9 @@ fn counting(
         Box::new(Counting(match config.mode {
             DisaggregationMode::Decode => Box::new(DecodeScheduler::new()),
             _ => {
-                let policy = policies[worker.index()].build();
+                let policy = policies[worker.index()]
+                    .build(config, sglsim_units::RngStreams::new(1))
+                    .expect("no priorities");
                 Box::new(SglangScheduler::with_policy(config, policy))
             }
         }))

@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) chunk: Option<u64>,
     pub(crate) max_prefill_tokens: u64,
     pub(crate) graphs: Vec<u32>,
+    /// Requests of known length without a prefix cache: what they will occupy is counted instead.
+    pub(crate) counts_exactly: bool,
 }
 
 /// Times of all tokens of all jobs \[s\]; jobs are in order of arrival.
@@ -82,7 +84,12 @@ fn prefill_batch(
         let extend = match server.chunk {
             Some(chunk) => rest.min(chunk - taken),
             // Without chunks a prompt goes whole or not at all, but one always goes.
-            None if !batch.is_empty() && taken + rest >= server.max_prefill_tokens => 0,
+            None if !server.counts_exactly
+                && !batch.is_empty()
+                && taken + rest >= server.max_prefill_tokens =>
+            {
+                0
+            }
             None => rest,
         };
         if extend == 0 || (!batch.is_empty() && taken >= server.max_prefill_tokens) {

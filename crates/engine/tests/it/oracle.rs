@@ -34,6 +34,8 @@ fn compare(scenario: &Scenario) {
         chunk: pool.scheduler.chunked_prefill_size.map(u64::from),
         max_prefill_tokens: u64::from(pool.scheduler.max_prefill_tokens),
         graphs: pool.cuda_graphs.clone(),
+        // Lengths of synthetic answers are known.
+        counts_exactly: pool.config.disable_radix_cache,
     };
     let mut law = pool.law.compile().unwrap();
     let naive = simulate(&jobs(scenario), &server, |features| law.seconds(features));

@@ -5,9 +5,9 @@ use sglsim_radix::{Prompt, Span};
 use sglsim_units::{RequestId, SimTime};
 
 use super::RunningBatch;
-use crate::Submission;
 use crate::config::CLIP_MAX_NEW_TOKENS;
 use crate::request::{Req, Slot};
+use crate::{Labels, Submission};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -90,6 +90,7 @@ impl Pair {
             stop_after,
             ignore_eos,
             arrival: SimTime::ZERO,
+            labels: Labels::default(),
         };
         let mut req = Req::new(new, max_new, stop_after);
         req.generated = generated;

@@ -6,7 +6,7 @@ use sglsim_radix::{
 };
 use sglsim_units::{RequestId, RngStreams, SimTime, TokenCount};
 
-use crate::{BatchState, DisaggregationMode, Memory, SchedulerConfig, Submission};
+use crate::{BatchState, DisaggregationMode, Labels, Memory, SchedulerConfig, Submission};
 
 /// One workload on one rank.
 #[derive(Debug)]
@@ -159,6 +159,7 @@ impl Shape {
             stop_after,
             ignore_eos,
             arrival: SimTime::ZERO,
+            labels: Labels::default(),
         }
     }
 }

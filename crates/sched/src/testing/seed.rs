@@ -3,12 +3,13 @@
 //! Limits of the rank are not applied to what is put there, so that a test says exactly what it
 //! means.
 
-use sglsim_radix::{Key, Prompt};
+use sglsim_radix::{Holding, Key, Prompt};
 use sglsim_units::TokenCount;
 
 use crate::request::{Req, Slot, Stage};
 use crate::{
-    BatchState, NewTokenRatio, SchedulePolicy, SchedulerConfig, SglangScheduler, Submission,
+    BatchState, NewTokenRatio, PrefillAdder, SchedulePolicy, SchedulerConfig, SglangScheduler,
+    Submission,
 };
 
 /// Puts a prompt into the prefix cache, held by nobody.
@@ -63,7 +64,25 @@ pub fn chunked(batch: &mut BatchState, new: Submission, done: TokenCount) -> Slo
 
 /// Brings the waiting queue into the order of a policy.
 pub fn sort(batch: &mut BatchState, policy: &mut dyn SchedulePolicy) {
-    crate::adder::sort_waiting(batch, policy);
+    crate::queue::sort_waiting(batch, policy);
+}
+
+/// Says how many prompt tokens the rank has computed so far.
+pub fn processed(batch: &mut BatchState, tokens: TokenCount) {
+    batch.processed = tokens;
+}
+
+/// Says how many of them had been computed when a waiting request came.
+pub fn queued_after(batch: &mut BatchState, slot: Slot, tokens: TokenCount) {
+    batch.req_mut(slot).queued_after = tokens;
+}
+
+/// Budgets of a pass beside `mixed` decoding rows, in which `beyond` slots of the pool do not count.
+#[must_use]
+pub fn adder(batch: &BatchState, new_token_ratio: f64, mixed: usize, beyond: i64) -> PrefillAdder {
+    let mut adder = PrefillAdder::with_mixed_rows(batch, new_token_ratio, mixed);
+    adder.beyond = beyond;
+    adder
 }
 
 /// SGLang's scheduler with a ratio that it has come to.
@@ -86,11 +105,11 @@ fn insert(batch: &mut BatchState, new: Submission, generated: TokenCount) -> Slo
 fn hold(batch: &mut BatchState, slot: Slot, committed: TokenCount) {
     let allocated = committed.next_multiple_of(TokenCount::from(batch.config().page_size));
     let root = batch.memory.match_prefix(Key::of(&[]));
-    batch.pin(root);
+    let held = Holding::lock(batch.memory.cache(), root);
     take(batch, allocated);
     batch.hold_private(allocated);
     let req = batch.req_mut(slot);
-    req.node = Some(root.node);
+    req.held = Some(held);
     req.committed = committed;
     req.allocated = allocated;
 }

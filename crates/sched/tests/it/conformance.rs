@@ -1,17 +1,31 @@
 //! Our own schedulers and queue orders keep their laws.
 
-use sglsim_sched::{DecodeScheduler, SchedulePolicyName, SglangScheduler, testing};
+use sglsim_sched::{
+    DecodeScheduler, PrefillDelayerConfig, SchedulePolicy, SchedulePolicyName, SchedulerConfig,
+    SglangScheduler, testing,
+};
+use sglsim_units::RngStreams;
 
-const POLICIES: [SchedulePolicyName; 3] =
-    [SchedulePolicyName::Fcfs, SchedulePolicyName::Lpm, SchedulePolicyName::Lof];
+fn build(policy: SchedulePolicyName, config: &SchedulerConfig) -> Box<dyn SchedulePolicy> {
+    policy.build(config, RngStreams::new(1)).unwrap()
+}
 
 #[test]
 fn sglang_scheduler_keeps_the_laws_under_every_queue_order() {
-    for policy in POLICIES {
+    for policy in SchedulePolicyName::ALL {
         testing::conformance(|config| {
-            Box::new(SglangScheduler::with_policy(config, policy.build()))
+            Box::new(SglangScheduler::with_policy(config, build(policy, config)))
         });
     }
+}
+
+#[test]
+fn sglang_scheduler_keeps_the_laws_when_it_holds_prefill_back() {
+    testing::conformance(|config| {
+        let mut config = config.clone();
+        config.prefill_delayer = Some(PrefillDelayerConfig::default());
+        Box::new(SglangScheduler::new(&config))
+    });
 }
 
 #[test]
@@ -21,7 +35,13 @@ fn decode_scheduler_keeps_the_laws() {
 
 #[test]
 fn queue_orders_keep_the_laws() {
-    for policy in POLICIES {
-        testing::policy_conformance(|| policy.build());
+    let mut with_priorities = SchedulerConfig::new(100, 1);
+    with_priorities.enable_priority_scheduling = true;
+    for policy in SchedulePolicyName::ALL {
+        testing::policy_conformance(|| build(policy, &SchedulerConfig::new(100, 1)));
     }
+    for policy in [SchedulePolicyName::Fcfs, SchedulePolicyName::Lof] {
+        testing::policy_conformance(|| build(policy, &with_priorities));
+    }
+    assert!(SchedulePolicyName::Lpm.build(&with_priorities, RngStreams::new(1)).is_err());
 }

@@ -118,7 +118,7 @@ fn a_step_must_fit_the_batches() {
     check(
         &batch.begin_step(ForwardMode::Idle).unwrap_err(),
         "step Idle was chosen with 1 requests in the extend batch and 0 running; Extend needs an \
-         extend batch, Decode a running batch and no extend batch, Idle no extend batch",
+         extend batch, Decode a running batch and no extend batch, Mixed both, Idle no extend batch",
     );
     batch.begin_step(ForwardMode::Extend).unwrap();
 }

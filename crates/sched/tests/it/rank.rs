@@ -2,7 +2,7 @@
 
 use sglsim_radix::{EvictionPolicy, NoCache, PagePool, PageSize, PrefixCache, RadixCache, Span};
 use sglsim_sched::{
-    BatchState, ForwardMode, Memory, Notice, Scheduler, SchedulerConfig, Slot, Submission,
+    BatchState, ForwardMode, Labels, Memory, Notice, Scheduler, SchedulerConfig, Slot, Submission,
 };
 use sglsim_units::{RequestId, SimTime, TokenCount};
 
@@ -33,6 +33,7 @@ pub(crate) fn request(id: u32, prompt: u32, max_new_tokens: TokenCount) -> Submi
         stop_after: max_new_tokens,
         ignore_eos: false,
         arrival: SimTime::ZERO,
+        labels: Labels::default(),
     }
 }
 
