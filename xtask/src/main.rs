@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod differential;
 mod python;
 mod tidy;
 
@@ -13,6 +14,7 @@ cargo xtask <command>
 
   test [cargo test arguments]   all tests; makes the Python environment that some of them compare with
   tidy                          rules that no compiler checks: crate edges, module docs, invariant ids
+  differential FOLDER           compares the drivers of radix and sched with answers of the real SGLang
 ";
 
 fn main() -> ExitCode {
@@ -20,6 +22,10 @@ fn main() -> ExitCode {
     let done = match args.next().as_deref() {
         Some("test") => test(&args.collect::<Vec<_>>()),
         Some("tidy") => tidy::check(&root()),
+        Some("differential") => match args.next() {
+            Some(folder) => differential::check(&root(), Path::new(&folder)),
+            None => Err("a FOLDER is missing: cargo xtask differential FOLDER".to_owned()),
+        },
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())

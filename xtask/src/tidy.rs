@@ -27,9 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("calibrate", &["units", "expr", "hw", "kernels"]),
     (
         "cli",
-        &[
-            "units", "expr", "hw", "model", "kernels", "workload", "engine", "formula", "calibrate",
-        ],
+        &["units", "expr", "hw", "model", "kernels", "workload", "engine", "formula", "calibrate"],
     ),
 ];
 
