@@ -7,7 +7,7 @@ use sglsim_radix::{NoCache, PagePool, PageSize, PrefixCache, RadixCache};
 use sglsim_router::{PdRouter, RoutePolicy, Router};
 use sglsim_sched::{
     BatchState, DecodeScheduler, DisaggregationMode, ForwardMode, Memory, SchedulePolicy,
-    Scheduler, SchedulerConfig, SglangScheduler,
+    Scheduler, SchedulerConfig,
 };
 use sglsim_units::{RngStreams, SimTime, WorkerId};
 use sglsim_workload::Workload;
@@ -317,7 +317,7 @@ impl Simulation {
                         })?
                     }
                 };
-                Box::new(SglangScheduler::with_policy(&config, policy))
+                pool.config.scheduler.build(&config, policy)
             }
         };
         let batch = BatchState::new(config, Memory::new(kv, cache))

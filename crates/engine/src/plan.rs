@@ -9,7 +9,9 @@ use sglsim_kernels::{
     StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
 };
 use sglsim_model::{ModelError, ModelShape};
-use sglsim_sched::{DisaggregationMode, SchedulerConfig};
+use sglsim_sched::{
+    DisaggregationMode, PrefillDelayerConfig, SchedulePolicyName, SchedulerConfig, SchedulerName,
+};
 use sglsim_units::TokenCount;
 
 use crate::scenario::{Deployment, Hardware, PoolConfig, Scenario, ScenarioError};
@@ -130,7 +132,7 @@ impl PoolPlan {
         model: &ModelShape,
         (name, path, mode, config): (&'static str, &'static str, DisaggregationMode, &PoolConfig),
     ) -> Result<Self, ScenarioError> {
-        check_pool(path, config)?;
+        check_pool(path, mode, config)?;
         let in_pool = |source| ScenarioError::Pool { pool: path, source };
         let hardware = config.hardware.as_ref().unwrap_or(&scenario.hardware);
         let topology = load_topology(hardware, base).map_err(|source| {
@@ -212,7 +214,11 @@ impl PoolPlan {
 }
 
 /// Fields of a pool that no law checks.
-fn check_pool(path: &str, config: &PoolConfig) -> Result<(), ScenarioError> {
+fn check_pool(
+    path: &str,
+    mode: DisaggregationMode,
+    config: &PoolConfig,
+) -> Result<(), ScenarioError> {
     const MOST_WORKERS: u32 = 100_000;
     const MOST_GPUS: u32 = 10_000;
     let refuse = |field: &str, value: String, allowed: &str| {
@@ -234,6 +240,20 @@ fn check_pool(path: &str, config: &PoolConfig) -> Result<(), ScenarioError> {
     {
         let allowed = format!("at least one page ({} tokens)", config.page_size);
         return refuse("max_total_tokens", tokens.to_string(), &allowed);
+    }
+    let name = |scheduler: SchedulerName| format!("{scheduler:?}").to_lowercase();
+    if config.scheduler != SchedulerName::Sglang {
+        if mode == DisaggregationMode::Decode {
+            return refuse(
+                "scheduler",
+                name(config.scheduler),
+                "sglang in a pool that only decodes",
+            );
+        }
+        if config.schedule_policy != SchedulePolicyName::Fcfs {
+            let value = config.schedule_policy.name().to_owned();
+            return refuse("schedule_policy", value, "fcfs, unless `scheduler` is sglang");
+        }
     }
     match config.chunked_prefill_size {
         Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
@@ -287,6 +307,13 @@ fn scheduler_config(
     };
     scheduler.max_prefill_tokens = config.max_prefill_tokens;
     scheduler.schedule_conservativeness = config.schedule_conservativeness;
+    scheduler.enable_mixed_chunk = config.enable_mixed_chunk;
+    scheduler.prefill_max_requests = config.prefill_max_requests;
+    scheduler.max_queued_requests = config.max_queued_requests;
+    scheduler.prefill_decode_interval = config.prefill_decode_interval;
+    scheduler.prefill_decode_interval_min_bs = config.prefill_decode_interval_min_bs;
+    scheduler.min_free_slots = config.min_free_slots_delay;
+    scheduler.prefill_delayer = config.enable_prefill_delayer.then(PrefillDelayerConfig::default);
     if plan.dp_size > 1 {
         scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;
     }

@@ -11,7 +11,7 @@ use sglsim_kernels::MoeA2aBackend;
 use sglsim_model::Dtype;
 use sglsim_radix::EvictionPolicy;
 use sglsim_router::PolicyConfig;
-use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName};
+use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
 use sglsim_workload::WorkloadConfig;
 
 pub use error::ScenarioError;
@@ -98,6 +98,7 @@ pub struct Hardware {
 /// The pools of workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "a scenario has one of them, and is read once")]
 pub enum Deployment {
     /// Every worker prefills and decodes.
     Aggregated(PoolConfig),
@@ -146,10 +147,28 @@ pub struct PoolConfig {
     pub mem_fraction_static: Option<f64>,
     /// Tokens in a page of KV.
     pub page_size: u32,
+    /// Who forms the batches: SGLang's scheduler, or another one for comparison. Pools that decode
+    /// only take SGLang's.
+    pub scheduler: SchedulerName,
     /// Order of the waiting queue.
     pub schedule_policy: SchedulePolicyName,
     /// Above 1, admission reserves more for running requests.
     pub schedule_conservativeness: f64,
+    /// Whether a prefill step takes the running batch along, one token each.
+    pub enable_mixed_chunk: bool,
+    /// Most requests of one prefill step, if there is such a limit.
+    pub prefill_max_requests: Option<u32>,
+    /// Most requests that may wait on one attention rank, if there is such a limit; others are
+    /// refused.
+    pub max_queued_requests: Option<u32>,
+    /// Decode steps between two prefill steps, once `prefill_decode_interval_min_bs` requests run.
+    pub prefill_decode_interval: u32,
+    /// Requests from which on `prefill_decode_interval` holds.
+    pub prefill_decode_interval_min_bs: u32,
+    /// Rows that must be free before new prompts are taken while others run; below 2 is no limit.
+    pub min_free_slots_delay: u32,
+    /// Hold prefill back until there is room for a batch as large as recent ones.
+    pub enable_prefill_delayer: bool,
     /// Largest decode batch with a CUDA graph; by default decided by GPU memory.
     pub cuda_graph_max_bs: Option<u32>,
     /// Launch every decode kernel one by one.
@@ -178,8 +197,16 @@ impl Default for PoolConfig {
             max_total_tokens: None,
             mem_fraction_static: None,
             page_size: 1,
+            scheduler: SchedulerName::Sglang,
             schedule_policy: SchedulePolicyName::Fcfs,
             schedule_conservativeness: 1.0,
+            enable_mixed_chunk: false,
+            prefill_max_requests: None,
+            max_queued_requests: None,
+            prefill_decode_interval: 0,
+            prefill_decode_interval_min_bs: 0,
+            min_free_slots_delay: 0,
+            enable_prefill_delayer: false,
             cuda_graph_max_bs: None,
             disable_cuda_graph: false,
             disable_radix_cache: false,

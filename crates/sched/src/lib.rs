@@ -3,7 +3,8 @@
 //! The crate separates mechanism from policy. [`BatchState`] is the state of one rank, its queues,
 //! its running batch (accounted lazily: a decode step costs O(1)) and its KV memory, with moves that
 //! refuse what cannot be. A [`Scheduler`] reads it and chooses moves; [`SglangScheduler`] and
-//! [`DecodeScheduler`] choose as SGLang does. A [`SchedulePolicy`] orders the waiting queue.
+//! [`DecodeScheduler`] choose as SGLang does, [`MixedScheduler`] and [`WholeScheduler`] as vLLM,
+//! Sarathi-Serve, Orca and static batching do, for comparison. A [`SchedulePolicy`] orders the waiting queue.
 //!
 //! Your own scheduler or queue order is tested by one call of `testing::conformance`,
 //! `testing::decode_conformance` or `testing::policy_conformance` (feature `testing`).
@@ -50,6 +51,7 @@ mod delayer;
 mod error;
 mod fixed_length;
 mod memory;
+mod mixed;
 mod moves;
 mod notice;
 mod policies;
@@ -62,6 +64,7 @@ mod scheduler;
 mod sglang;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod whole;
 
 pub use adder::{AddReqResult, PrefillAdder};
 pub use batch::{BatchState, ExtendSlice, ForwardMode};
@@ -72,6 +75,7 @@ pub use config::{
 pub use decode::DecodeScheduler;
 pub use error::SchedError;
 pub use memory::Memory;
+pub use mixed::MixedScheduler;
 pub use notice::Notice;
 pub use policies::{
     DfsWeight, Fcfs, HighestResponseRatio, LongestOutputFirst, LongestPrefixMatch, MostUrgentFirst,
@@ -81,6 +85,7 @@ pub use policy::{Needs, QueueEntry, SchedulePolicy};
 pub use ratio::NewTokenRatio;
 pub use request::{Labels, ReqView, Slot, Submission};
 pub use running::RunningBatch;
-pub use scheduler::Scheduler;
+pub use scheduler::{Scheduler, SchedulerName};
 pub use sglang::SglangScheduler;
 pub use sglsim_units::DisaggregationMode;
+pub use whole::WholeScheduler;

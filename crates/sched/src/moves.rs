@@ -204,15 +204,21 @@ impl BatchState {
         Ok(())
     }
 
-    /// Pushes a running request out of memory, to the tail of the waiting queue; its output so far
-    /// is kept and will be prefilled again. On a decode worker its KV moves to the host instead.
+    /// Pushes a running request, or the one between two chunks, out of memory, to the tail of the
+    /// waiting queue; its output so far is kept and will be prefilled again. On a decode worker its
+    /// KV moves to the host instead.
     ///
     /// # Errors
     ///
-    /// [`SchedError::WrongState`] if it does not run.
+    /// [`SchedError::WrongState`] if it is neither.
     pub fn retract(&mut self, slot: Slot) -> Result<(), SchedError> {
-        self.expect(slot, Stage::Running, "retracted")?;
-        self.leave_running(slot);
+        if self.chunked == Some(slot) && self.req(slot).stage == Stage::Chunked {
+            self.chunked = None;
+            self.shrank = true;
+        } else {
+            self.expect(slot, Stage::Running, "retracted")?;
+            self.leave_running(slot);
+        }
         self.release(slot, false);
         let req = self.req_mut(slot);
         req.stage = Stage::Waiting;
@@ -222,6 +228,19 @@ impl BatchState {
             self.retracted.push_back(slot);
         } else if !self.enqueue(slot) {
             self.abort(slot);
+        }
+        Ok(())
+    }
+
+    /// The same, but it waits before everybody else.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BatchState::retract`].
+    pub fn retract_to_head(&mut self, slot: Slot) -> Result<(), SchedError> {
+        self.retract(slot)?;
+        if self.waiting.back() == Some(&slot) {
+            self.waiting.rotate_right(1);
         }
         Ok(())
     }

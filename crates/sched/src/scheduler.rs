@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sglsim_units::SimTime;
 
-use crate::{BatchState, ForwardMode, SchedError};
+use crate::{
+    BatchState, ForwardMode, MixedScheduler, SchedError, SchedulePolicy, SchedulerConfig,
+    SglangScheduler, WholeScheduler,
+};
 
 /// Decides what a rank runs next.
 ///
@@ -21,7 +25,7 @@ use crate::{BatchState, ForwardMode, SchedError};
 ///
 /// Laws, checked by `testing::conformance` (feature `testing`):
 ///
-/// * `SCHED-1` the extend batch computes at most `chunked_prefill_size` tokens;
+/// * `SCHED-1` the extend batch computes at most [`Scheduler::token_budget`] tokens;
 /// * `SCHED-2` at most `max_running_requests` requests hold a row;
 /// * `SCHED-3` memory is never overdrawn;
 /// * `SCHED-4` at most one prompt is being chunked;
@@ -40,6 +44,12 @@ pub trait Scheduler: fmt::Debug + Send {
     /// Name in reports.
     fn name(&self) -> &str;
 
+    /// Most prompt tokens that it puts into one step under these settings; `None` if it never cuts a
+    /// prompt. Checked by `SCHED-1`.
+    fn token_budget(&self, config: &SchedulerConfig) -> Option<u32> {
+        config.chunked_prefill_size
+    }
+
     /// Chooses the next step and makes the moves that it takes.
     ///
     /// # Errors
@@ -51,4 +61,43 @@ pub trait Scheduler: fmt::Debug + Send {
         batch: &mut BatchState,
         now: SimTime,
     ) -> Result<ForwardMode, SchedError>;
+}
+
+/// Schedulers that a scenario can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchedulerName {
+    /// [`SglangScheduler`](crate::SglangScheduler).
+    #[default]
+    Sglang,
+    /// [`MixedScheduler::vllm`](crate::MixedScheduler::vllm).
+    Vllm,
+    /// [`MixedScheduler::sarathi`](crate::MixedScheduler::sarathi).
+    Sarathi,
+    /// [`WholeScheduler::orca`](crate::WholeScheduler::orca).
+    Orca,
+    /// [`WholeScheduler::static`](crate::WholeScheduler::static).
+    Static,
+}
+
+impl SchedulerName {
+    /// Every name, in order of declaration.
+    pub const ALL: [Self; 5] = [Self::Sglang, Self::Vllm, Self::Sarathi, Self::Orca, Self::Static];
+
+    /// The scheduler of that name; only SGLang's takes a queue order, the others serve first come,
+    /// first served.
+    #[must_use]
+    pub fn build(
+        self,
+        config: &SchedulerConfig,
+        policy: Box<dyn SchedulePolicy>,
+    ) -> Box<dyn Scheduler> {
+        match self {
+            Self::Sglang => Box::new(SglangScheduler::with_policy(config, policy)),
+            Self::Vllm => Box::new(MixedScheduler::vllm()),
+            Self::Sarathi => Box::new(MixedScheduler::sarathi()),
+            Self::Orca => Box::new(WholeScheduler::orca()),
+            Self::Static => Box::new(WholeScheduler::r#static()),
+        }
+    }
 }

@@ -15,4 +15,5 @@ mod plugins;
 mod report;
 mod scaling;
 mod scenarios;
+mod schedulers;
 mod watch;

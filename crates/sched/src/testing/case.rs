@@ -82,6 +82,8 @@ impl Case {
         } else {
             draw.one_of(&[Cache::None, Cache::Radix, Cache::Radix, Cache::BlockLru])
         };
+        config.enable_mixed_chunk = !decode && draw.between(0, 2) == 0;
+        config.prefill_decode_interval = draw.one_of(&[0, 0, 3]);
         Self { seed, config, cache, arrivals, delays }
     }
 

@@ -44,7 +44,8 @@ pub(super) fn drive(case: &Case, scheduler: &mut dyn Scheduler) -> Vec<Decision>
         }
         let now = SimTime::new(step as f64).expect("steps are finite");
         let mode = take(case, step, scheduler.next_step(&mut batch, now));
-        laws::check_choice(case, step, &batch, mode);
+        let budget = scheduler.token_budget(&case.config);
+        laws::check_choice(case, step, &batch, mode, budget);
         take(case, step, batch.begin_step(mode));
         let slices = batch.extend_batch().to_vec();
         batch.finish_step(mode, now);

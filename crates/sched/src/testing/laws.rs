@@ -9,10 +9,16 @@ use super::drive::Decision;
 use crate::{BatchState, CLIP_MAX_NEW_TOKENS, DisaggregationMode, ForwardMode, SchedError};
 
 /// `SCHED-1`, `SCHED-2`, `SCHED-4` and `SCHED-5` of a chosen step.
-pub(super) fn check_choice(case: &Case, step: u64, batch: &BatchState, mode: ForwardMode) {
+pub(super) fn check_choice(
+    case: &Case,
+    step: u64,
+    batch: &BatchState,
+    mode: ForwardMode,
+    budget: Option<u32>,
+) {
     let slices = batch.extend_batch();
     let extend: TokenCount = slices.iter().map(|slice| slice.extend).sum();
-    if let Some(chunk) = case.config.chunked_prefill_size
+    if let Some(chunk) = budget
         && extend > TokenCount::from(chunk)
     {
         let message =

@@ -1,8 +1,8 @@
 //! Our own schedulers and queue orders keep their laws.
 
 use sglsim_sched::{
-    DecodeScheduler, PrefillDelayerConfig, SchedulePolicy, SchedulePolicyName, SchedulerConfig,
-    SglangScheduler, testing,
+    DecodeScheduler, Fcfs, PrefillDelayerConfig, SchedulePolicy, SchedulePolicyName,
+    SchedulerConfig, SchedulerName, SglangScheduler, testing,
 };
 use sglsim_units::RngStreams;
 
@@ -26,6 +26,13 @@ fn sglang_scheduler_keeps_the_laws_when_it_holds_prefill_back() {
         config.prefill_delayer = Some(PrefillDelayerConfig::default());
         Box::new(SglangScheduler::new(&config))
     });
+}
+
+#[test]
+fn schedulers_for_comparison_keep_the_laws() {
+    for name in SchedulerName::ALL {
+        testing::conformance(|config| name.build(config, Box::new(Fcfs)));
+    }
 }
 
 #[test]

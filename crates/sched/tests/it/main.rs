@@ -6,6 +6,7 @@ mod admission;
 mod broken;
 mod conformance;
 mod decode;
+mod loops;
 mod moves;
 mod prefill;
 mod rank;
