@@ -6,30 +6,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sglsim_expr::{Context, Expr, Interval, Limits, Symbol, ceil, max, min, piecewise, pow};
+use sglsim_expr::{Interval, Limits};
 
-const INPUTS: [&str; 4] = ["tokens", "context", "tp", "ep"];
-const OPERATORS: u32 = 24;
+mod law;
 
-/// Rooflines of many operators, some with a choice of kernels.
-fn law() -> Expr {
-    let cx = Context::new();
-    let symbol =
-        |name: &str| cx.symbol(Symbol::int(name).at_least(1.0).at_most(1e6)).expect("a new symbol");
-    let [tokens, context, tp, ep] = INPUTS.map(symbol);
-    let rows = 128 * ceil(&tokens / 128);
-    let active = 256 * (1 - pow(0.96875, &tokens));
-    (1..=OPERATORS)
-        .map(|k| {
-            let share = f64::from(k) / f64::from(OPERATORS);
-            let flops = &rows * (4096 * k) / &tp;
-            let bytes = &context * (1152.0 * share) + &active * 4e4 / &ep + &tokens * 8192;
-            let roof = max(&flops / (9e14 * share), &bytes / 3.35e12);
-            let fast = piecewise([(tokens.ge(64 * k), &roof * 0.8 + 9e-6)], &roof + 4e-6);
-            min(fast, &flops / 5e14 + share * 1e-5)
-        })
-        .sum()
-}
+use law::{INPUTS, law};
 
 fn expr(c: &mut Criterion) {
     let mut group = c.benchmark_group("expr");
@@ -68,7 +49,7 @@ fn expr(c: &mut Criterion) {
         b.iter(|| batch.eval(black_box(&columns), &mut [&mut out]));
     });
     group.throughput(Throughput::Elements(law.size() as u64));
-    group.bench_function("build/law", |b| b.iter(self::law));
+    group.bench_function("build/law", |b| b.iter(law::law));
     group.bench_function("compile/law", |b| b.iter(|| law.compile(&INPUTS)));
     group.bench_function("sympy/law", |b| b.iter(|| law.to_sympy()));
     group.sample_size(10);

@@ -73,3 +73,40 @@ pub(crate) fn max(a: f64, b: f64) -> f64 {
 pub(crate) fn min(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
+
+/// `f64::ceil` in arithmetic, which the baseline x86-64 does in line and in lanes, where it has to
+/// call for `ceil`. Adding 2⁵² of the same sign rounds to an integer, one too low at worst.
+#[inline]
+pub(crate) fn ceil(x: f64) -> f64 {
+    const LIMIT: f64 = 4_503_599_627_370_496.0;
+    let magic = LIMIT.copysign(x);
+    let rounded = (x + magic) - magic;
+    let up = if rounded < x { rounded + 1.0 } else { rounded };
+    if x.abs() < LIMIT { up.copysign(x) } else { x }
+}
+
+/// `f64::floor`, likewise.
+#[inline]
+pub(crate) fn floor(x: f64) -> f64 {
+    -ceil(-x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ceil, floor};
+
+    #[test]
+    fn ceil_is_ceil_to_the_bit() {
+        let mut values = vec![0.0, 0.5, 1.0, 1.5, 2.5, 1e-300, 4e15, 4.6e15, 1e300, f64::INFINITY];
+        values.extend((0..2000).map(|k| (f64::from(k) * 0.37).exp() * 1e-9));
+        values.extend((0..200).flat_map(|k| {
+            let whole = f64::from(k) * 1e13 + f64::from(k);
+            [whole, whole.next_up(), whole.next_down()]
+        }));
+        for value in values.into_iter().flat_map(|v| [v, -v]) {
+            assert_eq!(ceil(value).to_bits(), value.ceil().to_bits(), "{value}");
+            assert_eq!(floor(value).to_bits(), value.floor().to_bits(), "{value}");
+        }
+        assert!(ceil(f64::NAN).is_nan());
+    }
+}

@@ -42,7 +42,8 @@ impl Arena {
         let facts = |choice: &Choice| *self.facts(choice.value);
         let certain = |choice: &&Choice| self.always(choice.guard);
         let Some(hull) = choices.iter().map(facts).reduce(|a, b| a.hull(&b)) else {
-            return Facts { finite: false, ..Facts::any() };
+            // No value at all is one of a kind that was asked for, so binding keeps sorts.
+            return Facts { finite: false, integer: true, ..Facts::any() };
         };
         let hi = choices.iter().filter(certain).map(|choice| facts(choice).hi);
         let feasible = choices.iter().any(|choice| self.always(choice.guard));

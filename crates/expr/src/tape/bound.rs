@@ -4,9 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::gradient::Piece;
-use super::interval::{Interval, Values};
-use super::{Code, Instruction, Op};
+use super::interval::{Interval, Partial, Values};
+use super::{Code, Instruction, Op, Piece};
 
 /// Terms that sums run over one by one in one evaluation; beyond, one range stands for all terms.
 const MAX_TERMS: u64 = 1 << 14;
@@ -31,47 +30,20 @@ const MAX_TERMS: u64 = 1 << 14;
 #[derive(Clone)]
 pub struct IntervalEvaluator {
     pub(super) code: Arc<Code>,
-    pub(super) blocks: Vec<Vec<Piece>>,
-    pub(super) registers: Registers,
+    pub(super) plan: Arc<Plan>,
+    pub(super) registers: Vec<Values>,
+}
+
+/// What is known of a program before its box.
+pub(super) struct Plan {
     /// Which registers hold integers.
     pub(super) integer: Vec<bool>,
     /// Which roundings are of a quotient of integers, which is exact.
     quotients: Vec<bool>,
 }
 
-/// The values of all registers. Field by field: a processor waits when both ends of a range are
-/// read at once that were written one by one.
-#[derive(Clone)]
-pub(super) struct Registers {
-    lo: Vec<f64>,
-    hi: Vec<f64>,
-    partial: Vec<bool>,
-}
-
-impl Registers {
-    fn of(points: &[f64]) -> Registers {
-        Registers {
-            lo: points.to_vec(),
-            hi: points.to_vec(),
-            partial: points.iter().map(|value| !value.is_finite()).collect(),
-        }
-    }
-
-    #[inline]
-    pub(super) fn get(&self, at: usize) -> Values {
-        Values { lo: self.lo[at], hi: self.hi[at], partial: self.partial[at] }
-    }
-
-    #[inline]
-    pub(super) fn set(&mut self, at: usize, Values { lo, hi, partial }: Values) {
-        self.lo[at] = lo;
-        self.hi[at] = hi;
-        self.partial[at] = partial;
-    }
-}
-
-impl IntervalEvaluator {
-    pub(super) fn new(code: Arc<Code>) -> IntervalEvaluator {
+impl Plan {
+    fn of(code: &Code) -> Plan {
         let integer = code.integer_registers();
         let quotient = |instruction: &Instruction| {
             let at = (instruction.a as usize).checked_sub(code.first);
@@ -81,11 +53,15 @@ impl IntervalEvaluator {
                 op == Op::Div && integer[a as usize] && integer[b as usize]
             })
         };
+        Plan { quotients: code.instructions.iter().map(quotient).collect(), integer }
+    }
+}
+
+impl IntervalEvaluator {
+    pub(super) fn new(code: Arc<Code>) -> IntervalEvaluator {
         IntervalEvaluator {
-            blocks: code.blocks(),
-            registers: Registers::of(&code.registers),
-            quotients: code.instructions.iter().map(quotient).collect(),
-            integer,
+            plan: Arc::new(Plan::of(&code)),
+            registers: code.registers.iter().map(|value| Values::constant(*value)).collect(),
             code,
         }
     }
@@ -102,8 +78,7 @@ impl IntervalEvaluator {
         assert_eq!(outputs.len(), self.code.outputs.len(), "outputs of the program");
         self.forward(inputs);
         for (bound, register) in outputs.iter_mut().zip(&self.code.outputs) {
-            let Values { lo, hi, .. } = self.registers.get(*register as usize);
-            *bound = Interval { lo, hi };
+            *bound = self.registers[*register as usize].interval();
         }
     }
 
@@ -114,194 +89,223 @@ impl IntervalEvaluator {
     /// If there are not as many inputs as the program has, or it has no output.
     pub fn eval1(&mut self, inputs: &[Interval]) -> Interval {
         self.forward(inputs);
-        let Values { lo, hi, .. } = self.registers.get(self.code.outputs[0] as usize);
-        Interval { lo, hi }
+        self.registers[self.code.outputs[0] as usize].interval()
     }
 
     pub(super) fn forward(&mut self, inputs: &[Interval]) {
-        let code = Arc::clone(&self.code);
-        assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
-        for (register, Interval { lo, hi }) in inputs.iter().enumerate() {
-            let bounded = *lo > f64::NEG_INFINITY && *hi < f64::INFINITY;
-            self.registers.set(register, Values { lo: *lo, hi: *hi, partial: !bounded });
+        assert_eq!(inputs.len(), self.code.inputs.len(), "inputs of the program");
+        for (register, side) in self.registers.iter_mut().zip(inputs) {
+            *register = Values::input(*side);
         }
-        let mut fuel = MAX_TERMS;
-        self.run(&code, 0..code.instructions.len(), &mut fuel);
+        let registers = &mut self.registers;
+        Forward { code: &self.code, plan: &self.plan, registers, fuel: MAX_TERMS }.block(0);
     }
+}
 
-    fn run(&mut self, code: &Code, range: Range<usize>, fuel: &mut u64) {
-        let mut at = range.start;
-        while at < range.end {
-            let Instruction { op, a, b, c } = code.instructions[at];
-            let result = code.first + at;
-            let exact = self.integer[result];
-            let x = self.registers.get(a as usize);
-            match op {
-                Op::Add => self.registers.set(result, x.add(self.registers.get(b as usize), exact)),
-                Op::Sub => self.registers.set(result, x.sub(self.registers.get(b as usize), exact)),
-                Op::Mul => self.registers.set(result, x.mul(self.registers.get(b as usize), exact)),
-                Op::MulAdd => self.registers.set(
-                    result,
-                    x.mul(self.registers.get(b as usize), exact)
-                        .add(self.registers.get(c as usize), exact),
-                ),
-                Op::Div => self.registers.set(result, x.div(self.registers.get(b as usize))),
-                Op::Neg => self.registers.set(result, x.neg()),
-                Op::PowInt => {
-                    self.registers.set(result, x.powi(i32::try_from(b).unwrap_or(i32::MAX), exact))
+struct Forward<'a> {
+    code: &'a Code,
+    plan: &'a Plan,
+    registers: &'a mut [Values],
+    /// Terms that sums may still run over one by one.
+    fuel: u64,
+}
+
+impl Forward<'_> {
+    fn block(&mut self, block: usize) {
+        let code = self.code;
+        for piece in &code.blocks[block] {
+            match piece {
+                Piece::Straight(range) => self.straight(range.clone()),
+                Piece::Loop(at) => {
+                    let value = match code.instructions[*at].op {
+                        Op::Sum => self.sum(*at),
+                        _ => self.search(*at),
+                    };
+                    self.registers[code.first + at] = value;
                 }
-                Op::Pow => self.registers.set(result, x.pow(self.registers.get(b as usize))),
-                Op::Sqrt => self.registers.set(result, x.sqrt()),
-                Op::Exp => self.registers.set(result, x.exp()),
-                Op::Ln => self.registers.set(result, x.ln()),
-                Op::Max => self.registers.set(result, x.max(self.registers.get(b as usize))),
-                Op::Min => self.registers.set(result, x.min(self.registers.get(b as usize))),
-                Op::Ceil => self.registers.set(result, self.dividend(code, at).rounded(f64::ceil)),
-                Op::Floor => {
-                    self.registers.set(result, self.dividend(code, at).rounded(f64::floor))
-                }
-                Op::Le => self.registers.set(result, x.le(self.registers.get(b as usize))),
-                Op::Lt => self.registers.set(result, x.lt(self.registers.get(b as usize))),
-                Op::Eq => self.registers.set(result, x.equals(self.registers.get(b as usize))),
-                Op::And => self.registers.set(result, x.and(self.registers.get(b as usize))),
-                Op::Or => self.registers.set(result, x.or(self.registers.get(b as usize))),
-                Op::Not => self.registers.set(result, x.not()),
-                Op::Select => self.registers.set(
-                    result,
-                    x.select(self.registers.get(b as usize), self.registers.get(c as usize)),
-                ),
-                Op::Sum => {
-                    let body = code.body(at);
-                    let limits = (x, self.registers.get(b as usize));
-                    let term = code.loops[c as usize].term as usize;
-                    let sum = self.run_loop(code, body.clone(), limits, term, (exact, fuel));
-                    self.registers.set(result, sum);
-                    at = body.end;
-                    continue;
-                }
-                Op::Root => {
-                    let root = self.search(code, at, fuel);
-                    self.registers.set(result, root);
-                    at = code.body(at).end;
-                    continue;
-                }
-                Op::Table => self.registers.set(result, entries(&code.tables[b as usize], x)),
-                // Written by the loop.
-                Op::Index => {}
             }
-            at += 1;
         }
     }
 
-    /// What a `ceil` or `floor` rounds. A quotient of integers rounds to the right integer as it
-    /// is, and one step outward would be a whole step too far.
-    fn dividend(&self, code: &Code, at: usize) -> Values {
-        let operand = code.instructions[at].a as usize;
-        let value = self.registers.get(operand);
-        if !self.quotients[at] || value.partial {
-            return value;
+    fn straight(&mut self, range: Range<usize>) {
+        let (code, plan) = (self.code, self.plan);
+        let registers = &mut *self.registers;
+        let results = code.first + range.start..code.first + range.end;
+        let instructions = &code.instructions[range.clone()];
+        for ((at, instruction), integer) in range.zip(instructions).zip(&plan.integer[results]) {
+            let Instruction { op, a, b, c } = *instruction;
+            let x = registers[a as usize];
+            let y = |registers: &[Values]| registers[b as usize];
+            // Defined operands of ordinary size and sign: most of all, and a fifth of the work.
+            let usual = match op {
+                Op::Add => x.usual_add(y(registers), *integer),
+                Op::Sub => x.usual_add(y(registers).neg(), *integer),
+                Op::Mul => x.usual_mul(y(registers), *integer),
+                Op::MulAdd => x
+                    .usual_mul(y(registers), *integer)
+                    .and_then(|product| product.usual_add(registers[c as usize], *integer)),
+                Op::Div => x.usual_div(y(registers)),
+                Op::Max => x.usual_max(y(registers)),
+                Op::Min => x.usual_min(y(registers)),
+                Op::Le => x.usual_le(y(registers)),
+                Op::Lt => x.usual_lt(y(registers)),
+                Op::Select => Some(x.select(y(registers), registers[c as usize])),
+                _ => None,
+            };
+            registers[code.first + at] = match usual {
+                Some(value) => value,
+                None => general(code, plan, registers, at),
+            };
         }
-        let Instruction { a, b, .. } = code.instructions[operand - code.first];
-        let (lo, hi) = self.registers.get(a as usize).quotient(self.registers.get(b as usize));
-        Values { lo, hi, ..value }
     }
 
     /// Terms that are certainly there, and those that may be.
-    fn run_loop(
-        &mut self,
-        code: &Code,
-        body: Range<usize>,
-        (lo, hi): (Values, Values),
-        term: usize,
-        (exact, fuel): (bool, &mut u64),
-    ) -> Values {
-        let zero = Values { lo: 0.0, hi: 0.0, partial: lo.partial || hi.partial };
-        let index = code.first + body.start;
-        let count = hi.hi - lo.lo + 1.0;
-        if count <= 0.0 && !zero.partial {
+    fn sum(&mut self, at: usize) -> Values {
+        let Instruction { a, b, c, .. } = self.code.instructions[at];
+        let (lo, hi) = (self.registers[a as usize], self.registers[b as usize]);
+        let block = c as usize + 1;
+        let term = self.code.loops[c as usize].term as usize;
+        let integer = self.plan.integer[self.code.first + at];
+        let zero = Values::new(0.0, 0.0, lo.partial | hi.partial);
+        let index = self.code.first + at + 1;
+        let count = hi.hi() - lo.lo() + 1.0;
+        if count <= 0.0 && zero.partial.is_no() {
             return zero;
         }
-        if count.is_finite() && count.max(0.0) as u64 <= *fuel && !zero.partial {
-            *fuel -= count as u64;
+        if count.is_finite() && count.max(0.0) as u64 <= self.fuel && zero.partial.is_no() {
+            self.fuel -= count as u64;
             let mut sum = zero;
             for step in 0..count as u64 {
-                let i = lo.lo + step as f64;
-                self.registers.set(index, Values { lo: i, hi: i, partial: false });
-                self.run(code, body.clone(), fuel);
-                let value = self.registers.get(term);
-                let certain = lo.hi <= i && i <= hi.lo;
-                sum = sum.add(if certain { value } else { value.hull(zero) }, exact);
+                let i = lo.lo() + step as f64;
+                self.registers[index] = Values::point(i);
+                self.block(block);
+                let value = self.registers[term];
+                let certain = lo.hi() <= i && i <= hi.lo();
+                sum = sum.add(if certain { value } else { value.hull(zero) }, integer);
             }
             return sum;
         }
         // One range for all terms, as many as there may be.
-        self.registers.set(index, Values { lo: lo.lo, hi: hi.hi, partial: false });
-        self.run(code, body, &mut 0);
-        let fewest = (hi.lo - lo.hi + 1.0).max(0.0);
-        let count = Values { lo: fewest, hi: count.max(0.0), partial: false };
-        let sum = count.mul(self.registers.get(term), false);
+        self.registers[index] = Values::new(lo.lo(), hi.hi(), Partial::NO);
+        let fuel = std::mem::take(&mut self.fuel);
+        self.block(block);
+        self.fuel = fuel;
+        let fewest = (hi.lo() - lo.hi() + 1.0).max(0.0);
+        let count = Values::new(fewest, count.max(0.0), Partial::NO);
+        let sum = count.mul(self.registers[term], false);
         // The terms are rounded one by one.
-        let rounding = f64::EPSILON * count.hi;
+        let rounding = f64::EPSILON * count.hi();
         let wider = |end: f64| end.abs() * rounding;
-        let size = wider(sum.lo).max(wider(sum.hi));
+        let size = wider(sum.lo()).max(wider(sum.hi()));
         let size = if size.is_nan() { f64::INFINITY } else { size };
-        let partial = sum.partial || zero.partial;
-        let (lo, hi) =
-            if zero.partial { (sum.lo.min(0.0), sum.hi.max(0.0)) } else { (sum.lo, sum.hi) };
-        Values { lo: lo - size, hi: hi + size, partial }
+        let Interval { lo, hi } = sum.interval();
+        let (lo, hi) = if zero.partial.is_no() { (lo, hi) } else { (lo.min(0.0), hi.max(0.0)) };
+        Values::new(lo - size, hi + size, sum.partial | zero.partial)
     }
 
     /// Where a fixed point can be: halves the range from both sides as long as one half certainly
     /// has none, which is where `x − f(x)` has one sign.
-    fn search(&mut self, code: &Code, at: usize, fuel: &mut u64) -> Values {
+    fn search(&mut self, at: usize) -> Values {
         const HALVINGS: u32 = 40;
-        let Instruction { a, b, c, .. } = code.instructions[at];
-        let body = code.body(at);
-        let index = code.first + body.start;
-        let term = code.loops[c as usize].term as usize;
-        let (from, to) = (self.registers.get(a as usize), self.registers.get(b as usize));
+        let Instruction { a, b, c, .. } = self.code.instructions[at];
+        let index = self.code.first + at + 1;
+        let term = self.code.loops[c as usize].term as usize;
+        let (from, to) = (self.registers[a as usize], self.registers[b as usize]);
         let mut residual = |x: f64| {
-            let x = Values { lo: x, hi: x, partial: false };
-            self.registers.set(index, x);
-            self.run(code, body.clone(), fuel);
-            x.sub(self.registers.get(term), false)
+            self.registers[index] = Values::point(x);
+            self.block(c as usize + 1);
+            Values::point(x).sub(self.registers[term], false)
         };
-        let (mut lo, mut hi) = (from.lo, to.hi);
-        let ends = [from.lo, from.hi, to.lo, to.hi];
-        if from.partial || to.partial || ends.iter().any(|end| !end.is_finite()) {
-            return Values { lo, hi, partial: true };
+        let (mut lo, mut hi) = (from.lo(), to.hi());
+        let ends = [from.lo(), from.hi(), to.lo(), to.hi()];
+        if !(from.partial | to.partial).is_no() || ends.iter().any(|end| !end.is_finite()) {
+            return Values::new(lo, hi, Partial::YES);
         }
-        let (first, last) = (residual(from.hi), residual(to.lo));
-        let bracketed = from.hi <= to.lo && first.hi <= 0.0 && last.lo >= 0.0;
-        let partial = !bracketed || first.partial || last.partial;
+        let (first, last) = (residual(from.hi()), residual(to.lo()));
+        let bracketed = from.hi() <= to.lo() && first.hi() <= 0.0 && last.lo() >= 0.0;
+        let bracketed = bracketed && (first.partial | last.partial).is_no();
         let (mut left, mut right) = (hi, lo);
         for _ in 0..HALVINGS {
             let (below, above) = (lo + (left - lo) / 2.0, hi - (hi - right) / 2.0);
             let (low, high) = (residual(below), residual(above));
-            if low.hi < 0.0 && !low.partial {
+            if low.hi() < 0.0 && low.partial.is_no() {
                 lo = below
             } else {
                 left = below
             }
-            if high.lo > 0.0 && !high.partial { hi = above } else { right = above }
+            if high.lo() > 0.0 && high.partial.is_no() { hi = above } else { right = above }
         }
         // A search ends near the point where the rounded residual changes its sign.
         let slack = 1e-9 * lo.abs().max(hi.abs());
-        Values { lo: (lo - slack).max(from.lo), hi: (hi + slack).min(to.hi), partial }
+        Values::new(
+            (lo - slack).max(from.lo()),
+            (hi + slack).min(to.hi()),
+            Partial::when(!bracketed),
+        )
     }
+}
+
+/// Any instruction on any operands.
+#[inline(never)]
+fn general(code: &Code, plan: &Plan, registers: &[Values], at: usize) -> Values {
+    let Instruction { op, a, b, c } = code.instructions[at];
+    let integer = plan.integer[code.first + at];
+    let x = registers[a as usize];
+    let y = || registers[b as usize];
+    match op {
+        Op::Add => x.add(y(), integer),
+        Op::Sub => x.sub(y(), integer),
+        Op::Mul => x.mul(y(), integer),
+        Op::MulAdd => x.mul(y(), integer).add(registers[c as usize], integer),
+        Op::Div => x.div(y()),
+        Op::Neg => x.neg(),
+        Op::PowInt => x.powi(i32::try_from(b).unwrap_or(i32::MAX), integer),
+        Op::Pow => x.pow(y()),
+        Op::Sqrt => x.sqrt(),
+        Op::Exp => x.exp(),
+        Op::Ln => x.ln(),
+        Op::Max => x.max(y()),
+        Op::Min => x.min(y()),
+        Op::Ceil => dividend(code, plan, registers, at).ceil(),
+        Op::Floor => dividend(code, plan, registers, at).floor(),
+        Op::Le => x.le(y()),
+        Op::Lt => x.lt(y()),
+        Op::Eq => x.equals(y()),
+        Op::And => x.and(y()),
+        Op::Or => x.or(y()),
+        Op::Not => x.negated(),
+        Op::Select => x.select(y(), registers[c as usize]),
+        Op::Table => entries(&code.tables[b as usize], x),
+        // Written by the loop.
+        Op::Index => registers[code.first + at],
+        Op::Sum | Op::Root => unreachable!("pieces of their own"),
+    }
+}
+
+/// What a `ceil` or `floor` rounds. A quotient of integers rounds to the right integer as it
+/// is, and one step outward would be a whole step too far.
+#[inline]
+fn dividend(code: &Code, plan: &Plan, registers: &[Values], at: usize) -> Values {
+    let operand = code.instructions[at].a as usize;
+    let value = registers[operand];
+    if !plan.quotients[at] || !value.partial.is_no() {
+        return value;
+    }
+    let Instruction { a, b, .. } = code.instructions[operand - code.first];
+    registers[a as usize].quotient(registers[b as usize])
 }
 
 /// The entries of a table that a range of indices covers.
 fn entries(table: &[f64], index: Values) -> Values {
     let last = table.len() as f64 - 1.0;
-    let inside = 0.0 <= index.lo && index.hi <= last && !index.partial;
-    let first = index.lo.clamp(0.0, last.max(0.0)) as usize;
-    let end = (index.hi.clamp(0.0, last.max(0.0)) as usize + 1).min(table.len());
+    let inside = 0.0 <= index.lo() && index.hi() <= last && index.partial.is_no();
+    let first = index.lo().clamp(0.0, last.max(0.0)) as usize;
+    let end = (index.hi().clamp(0.0, last.max(0.0)) as usize + 1).min(table.len());
     let covered = table[first.min(end)..end].iter().copied();
     let lo = covered.clone().fold(f64::INFINITY, f64::min);
     let hi = covered.fold(f64::NEG_INFINITY, f64::max);
     let (lo, hi) = if lo <= hi { (lo, hi) } else { (f64::NEG_INFINITY, f64::INFINITY) };
-    Values { lo, hi, partial: !inside }
+    Values::new(lo, hi, Partial::when(!inside))
 }
 
 impl Code {

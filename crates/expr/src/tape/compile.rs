@@ -38,6 +38,7 @@ struct Compiler<'a> {
 pub(super) fn empty(inputs: &[&str]) -> Code {
     Code {
         instructions: Vec::new(),
+        blocks: Vec::new(),
         loops: Vec::new(),
         tables: Vec::new(),
         checks: HashMap::default(),
@@ -423,6 +424,7 @@ impl Compiler<'_> {
                     Instruction { op: *op, a, b, c }
                 })
                 .collect(),
+            blocks: Vec::new(),
             loops: self
                 .loops
                 .iter()

@@ -4,11 +4,9 @@
 //! have rounded, so that no point is lost to rounding. What may be undefined is left alone unless
 //! its own value is asked for: a maximum or a comparison can make something of an undefined operand.
 
-use std::sync::Arc;
-
-use super::gradient::Piece;
-use super::interval::{FALSE, Interval, TRUE, Values, down, slack_down, slack_up, up};
-use super::{Code, Instruction, IntervalEvaluator, Op};
+use super::bound::Plan;
+use super::interval::{FALSE, Interval, Partial, TRUE, Values, down, slack_down, slack_up, up};
+use super::{Code, Instruction, IntervalEvaluator, Op, Piece};
 use crate::math;
 
 impl IntervalEvaluator {
@@ -38,9 +36,9 @@ impl IntervalEvaluator {
     pub fn contract(&mut self, inputs: &mut [Interval], targets: &[Interval]) -> bool {
         assert_eq!(targets.len(), self.code.outputs.len(), "outputs of the program");
         self.forward(inputs);
-        let code = Arc::clone(&self.code);
-        let mut backward =
-            Backward { code: &code, required: vec![false; code.registers.len()], tape: self };
+        let (code, registers) = (&self.code, &mut self.registers);
+        let required = vec![false; registers.len()];
+        let mut backward = Backward { code, plan: &self.plan, registers, required };
         for (register, target) in code.outputs.iter().zip(targets) {
             if *target != Interval::ALL && !backward.require(*register, target.lo, target.hi) {
                 return false;
@@ -50,8 +48,7 @@ impl IntervalEvaluator {
             return false;
         }
         for (register, interval) in inputs.iter_mut().enumerate() {
-            let Values { lo, hi, .. } = self.registers.get(register);
-            *interval = Interval { lo, hi };
+            *interval = self.registers[register].interval();
         }
         true
     }
@@ -59,7 +56,8 @@ impl IntervalEvaluator {
 
 struct Backward<'a> {
     code: &'a Code,
-    tape: &'a mut IntervalEvaluator,
+    plan: &'a Plan,
+    registers: &'a mut [Values],
     /// Registers that are defined at every point that is looked for.
     required: Vec<bool>,
 }
@@ -69,7 +67,7 @@ type Narrowed = Option<()>;
 
 impl Backward<'_> {
     fn at(&self, register: u32) -> Values {
-        self.tape.registers.get(register as usize)
+        self.registers[register as usize]
     }
 
     /// A register is defined and inside a range.
@@ -78,30 +76,34 @@ impl Backward<'_> {
         self.narrow(register, lo, hi)
     }
 
-    /// A register is inside a range wherever it is defined.
+    /// A register is inside a range wherever it is defined; false if that cannot be.
     fn narrow(&mut self, register: u32, lo: f64, hi: f64) -> bool {
         let register = register as usize;
-        let value = self.tape.registers.get(register);
+        let value = self.registers[register];
         // NaN is no bound.
-        let (mut low, mut high) = (math::max(lo, value.lo), math::min(hi, value.hi));
-        if self.tape.integer[register] {
-            (low, high) = (low.ceil(), high.floor());
+        let (mut low, mut high) = (math::max(lo, value.lo()), math::min(hi, value.hi()));
+        if self.plan.integer[register] {
+            (low, high) = (math::ceil(low), math::floor(high));
+        }
+        if low > high && !value.partial.is_no() && !self.required[register] {
+            // It is not defined at any point that is looked for.
+            return true;
         }
         let constant = self.code.inputs.len()..self.code.first;
         if !constant.contains(&register) {
-            self.tape.registers.set(register, Values { lo: low, hi: high, ..value });
+            self.registers[register] = Values::new(low, high, value.partial);
         }
         low <= high
     }
 
     fn sweep(&mut self) -> Narrowed {
         // The bodies of loops stay as they are: their values differ from round to round.
-        for piece in 0..self.tape.blocks[0].len() {
-            let piece = self.tape.blocks[0].len() - 1 - piece;
-            let Piece::Straight(range) = self.tape.blocks[0][piece].clone() else { continue };
+        let code = self.code;
+        for piece in code.blocks[0].iter().rev() {
+            let Piece::Straight(range) = piece.clone() else { continue };
             for at in range.rev() {
                 let instruction = self.code.instructions[at];
-                let result = self.tape.registers.get(self.code.first + at);
+                let result = self.registers[self.code.first + at];
                 let required = self.required[self.code.first + at];
                 self.invert(instruction, result, required)?;
             }
@@ -113,7 +115,8 @@ impl Backward<'_> {
         let Instruction { op, a, b, c } = instruction;
         let operands = [a, b, c];
         let operands = &operands[..op.operands()];
-        let partial = operands.iter().any(|operand| self.at(*operand).partial);
+        let all =
+            |is: fn(Partial) -> bool| operands.iter().all(|operand| is(self.at(*operand).partial));
         let strict = matches!(
             op,
             Op::Add
@@ -127,7 +130,12 @@ impl Backward<'_> {
                 | Op::Floor
         );
         // Defined operands may still make an undefined result: then it must be asked for.
-        if result.partial && !required || partial && !strict && op != Op::Select {
+        let invertible = match op {
+            Op::Select => true,
+            Op::Min => all(Partial::is_ordered),
+            _ => strict || all(Partial::is_no),
+        };
+        if !(required || result.partial.is_no()) || !invertible {
             return Some(());
         }
         if strict && required {
@@ -143,7 +151,7 @@ impl Backward<'_> {
             }
             Op::Sub => {
                 let (x, y) = (self.at(a), self.at(b));
-                holds(self.narrow(a, down(out.lo + y.lo), up(out.hi + y.hi)))?;
+                holds(self.narrow(a, down(out.lo() + y.lo()), up(out.hi() + y.hi())))?;
                 self.difference(b, x, out)
             }
             Op::Mul => self.factors(a, b, out),
@@ -151,74 +159,69 @@ impl Backward<'_> {
                 let product = rounded(self.at(a).mul(self.at(b), false));
                 self.difference(c, out, product)?;
                 let z = self.at(c);
-                let rest =
-                    Values { lo: down(out.lo - z.hi), hi: up(out.hi - z.lo), partial: false };
-                let rest = Values {
-                    lo: math::max(rest.lo, product.lo),
-                    hi: math::min(rest.hi, product.hi),
-                    ..rest
-                };
-                holds(rest.lo <= rest.hi)?;
-                self.factors(a, b, rounded(rest))
+                let lo = math::max(down(out.lo() - z.hi()), product.lo());
+                let hi = math::min(up(out.hi() - z.lo()), product.hi());
+                holds(lo <= hi)?;
+                self.factors(a, b, rounded(Values::new(lo, hi, Partial::NO)))
             }
             Op::Div => {
                 let (x, y) = (self.at(a), self.at(b));
                 let dividend = out.mul(y, false);
-                holds(self.narrow(a, dividend.lo, dividend.hi))?;
+                holds(self.narrow(a, dividend.lo(), dividend.hi()))?;
                 self.divided(b, x, out)
             }
-            Op::Neg => holds(self.narrow(a, -result.hi, -result.lo)),
+            Op::Neg => holds(self.narrow(a, -result.hi(), -result.lo())),
             Op::PowInt => {
                 let exponent = 1.0 / f64::from(b);
-                if self.at(a).lo < 0.0 || b == 0 {
+                if self.at(a).lo() < 0.0 || b == 0 {
                     return Some(());
                 }
                 let root = |x: f64| math::pow(math::max(x, 0.0), exponent);
-                let (lo, hi) = (root(slack_down(result.lo)), root(slack_up(result.hi)));
+                let (lo, hi) = (root(slack_down(result.lo())), root(slack_up(result.hi())));
                 holds(self.narrow(a, slack_down(lo), slack_up(hi)))
             }
             Op::Pow => {
                 let base = self.at(a);
-                let log = base.lo.ln();
-                if base.lo != base.hi || !log.is_finite() || log == 0.0 {
+                let log = base.lo().ln();
+                if base.lo() != base.hi() || !log.is_finite() || log == 0.0 {
                     return Some(());
                 }
-                let logs = [slack_down(result.lo), slack_up(result.hi)]
+                let logs = [slack_down(result.lo()), slack_up(result.hi())]
                     .map(|x| math::max(x, 0.0).ln() / log);
                 let (lo, hi) = if log > 0.0 { (logs[0], logs[1]) } else { (logs[1], logs[0]) };
                 holds(self.narrow(b, slack_down(lo), slack_up(hi)))
             }
             Op::Sqrt => {
                 let square = |x: f64| math::max(x, 0.0) * math::max(x, 0.0);
-                holds(self.narrow(a, down(square(out.lo)), up(square(out.hi))))
+                holds(self.narrow(a, down(square(out.lo())), up(square(out.hi()))))
             }
             Op::Exp => {
                 let log = |x: f64| math::max(x, 0.0).ln();
-                let (lo, hi) = (log(slack_down(result.lo)), log(slack_up(result.hi)));
+                let (lo, hi) = (log(slack_down(result.lo())), log(slack_up(result.hi())));
                 holds(self.narrow(a, slack_down(lo), slack_up(hi)))
             }
             Op::Ln => {
-                let (lo, hi) = (slack_down(result.lo).exp(), slack_up(result.hi).exp());
+                let (lo, hi) = (slack_down(result.lo()).exp(), slack_up(result.hi()).exp());
                 holds(self.narrow(a, slack_down(lo), slack_up(hi)))
             }
             Op::Max => {
                 let (x, y) = (self.at(a), self.at(b));
-                holds(self.narrow(a, f64::NEG_INFINITY, result.hi))?;
-                holds(self.narrow(b, f64::NEG_INFINITY, result.hi))?;
-                let reaches = |arm: Values| arm.hi >= result.lo;
-                holds(reaches(x) || self.narrow(b, result.lo, f64::INFINITY))?;
-                holds(reaches(y) || self.narrow(a, result.lo, f64::INFINITY))
+                holds(self.narrow(a, f64::NEG_INFINITY, result.hi()))?;
+                holds(self.narrow(b, f64::NEG_INFINITY, result.hi()))?;
+                let reaches = |arm: Values| arm.hi() >= result.lo();
+                holds(reaches(x) || self.narrow(b, result.lo(), f64::INFINITY))?;
+                holds(reaches(y) || self.narrow(a, result.lo(), f64::INFINITY))
             }
             Op::Min => {
                 let (x, y) = (self.at(a), self.at(b));
-                holds(self.narrow(a, result.lo, f64::INFINITY))?;
-                holds(self.narrow(b, result.lo, f64::INFINITY))?;
-                let reaches = |arm: Values| arm.lo <= result.hi;
-                holds(reaches(x) || self.narrow(b, f64::NEG_INFINITY, result.hi))?;
-                holds(reaches(y) || self.narrow(a, f64::NEG_INFINITY, result.hi))
+                holds(self.narrow(a, result.lo(), f64::INFINITY))?;
+                holds(self.narrow(b, result.lo(), f64::INFINITY))?;
+                let reaches = |arm: Values| arm.lo() <= result.hi();
+                holds(reaches(x) || self.narrow(b, f64::NEG_INFINITY, result.hi()))?;
+                holds(reaches(y) || self.narrow(a, f64::NEG_INFINITY, result.hi()))
             }
-            Op::Ceil => holds(self.narrow(a, down(result.lo - 1.0), result.hi)),
-            Op::Floor => holds(self.narrow(a, result.lo, up(result.hi + 1.0))),
+            Op::Ceil => holds(self.narrow(a, down(result.lo() - 1.0), result.hi())),
+            Op::Floor => holds(self.narrow(a, result.lo(), up(result.hi() + 1.0))),
             Op::Le | Op::Lt => {
                 let strictly = op == Op::Lt;
                 match truth(result) {
@@ -229,11 +232,11 @@ impl Backward<'_> {
             }
             Op::Eq if truth(result) == Some(true) => {
                 let (x, y) = (self.at(a), self.at(b));
-                holds(self.narrow(a, y.lo, y.hi) && self.narrow(b, x.lo, x.hi))
+                holds(self.narrow(a, y.lo(), y.hi()) && self.narrow(b, x.lo(), x.hi()))
             }
             Op::And => self.connect(a, b, result, true),
             Op::Or => self.connect(a, b, result, false),
-            Op::Not => holds(self.narrow(a, 1.0 - result.hi, 1.0 - result.lo)),
+            Op::Not => holds(self.narrow(a, 1.0 - result.hi(), 1.0 - result.lo())),
             Op::Select => self.choose(instruction, result, required),
             _ => Some(()),
         }
@@ -241,17 +244,17 @@ impl Backward<'_> {
 
     /// `register = minuend − subtrahend`.
     fn difference(&mut self, register: u32, minuend: Values, subtrahend: Values) -> Narrowed {
-        let (lo, hi) = (down(minuend.lo - subtrahend.hi), up(minuend.hi - subtrahend.lo));
+        let (lo, hi) = (down(minuend.lo() - subtrahend.hi()), up(minuend.hi() - subtrahend.lo()));
         self.narrow(register, lo, hi).then_some(())
     }
 
     /// `register = dividend / divisor`, if the divisor is not zero.
     fn divided(&mut self, register: u32, dividend: Values, divisor: Values) -> Narrowed {
-        if divisor.lo <= 0.0 && divisor.hi >= 0.0 {
+        if divisor.lo() <= 0.0 && divisor.hi() >= 0.0 {
             return Some(());
         }
         let quotient = dividend.div(divisor);
-        self.narrow(register, quotient.lo, quotient.hi).then_some(())
+        self.narrow(register, quotient.lo(), quotient.hi()).then_some(())
     }
 
     fn factors(&mut self, a: u32, b: u32, product: Values) -> Narrowed {
@@ -266,11 +269,11 @@ impl Backward<'_> {
 
     /// `a ≤ b`, or `a < b`.
     fn order(&mut self, a: u32, b: u32, strictly: bool) -> Narrowed {
-        let integers = self.tape.integer[a as usize] && self.tape.integer[b as usize];
+        let integers = self.plan.integer[a as usize] && self.plan.integer[b as usize];
         let gap = if strictly && integers { 1.0 } else { 0.0 };
         let (x, y) = (self.at(a), self.at(b));
-        let holds = self.narrow(a, f64::NEG_INFINITY, y.hi - gap)
-            && self.narrow(b, x.lo + gap, f64::INFINITY);
+        let holds = self.narrow(a, f64::NEG_INFINITY, y.hi() - gap)
+            && self.narrow(b, x.lo() + gap, f64::INFINITY);
         holds.then_some(())
     }
 
@@ -278,7 +281,7 @@ impl Backward<'_> {
     fn connect(&mut self, a: u32, b: u32, result: Values, unit: bool) -> Narrowed {
         let Some(value) = truth(result) else { return Some(()) };
         let set = |sweep: &mut Self, register: u32, to: bool| {
-            let Values { lo, hi, .. } = if to { TRUE } else { FALSE };
+            let Interval { lo, hi } = if to { TRUE } else { FALSE }.interval();
             sweep.narrow(register, lo, hi).then_some(())
         };
         if value == unit {
@@ -297,24 +300,24 @@ impl Backward<'_> {
 
     fn choose(&mut self, select: Instruction, result: Values, required: bool) -> Narrowed {
         let Instruction { a: guard, b: yes, c: no, .. } = select;
-        let apart = |arm: Values| arm.hi < result.lo || arm.lo > result.hi;
+        let apart = |arm: Values| arm.hi() < result.lo() || arm.lo() > result.hi();
         let chosen = match truth(self.at(guard)) {
             Some(true) => yes,
             Some(false) => no,
-            None if apart(self.at(yes)) && (required || !self.at(yes).partial) => {
+            None if apart(self.at(yes)) && (required || self.at(yes).partial.is_no()) => {
                 self.narrow(guard, 0.0, 0.0).then_some(())?;
                 no
             }
-            None if apart(self.at(no)) && (required || !self.at(no).partial) => {
+            None if apart(self.at(no)) && (required || self.at(no).partial.is_no()) => {
                 self.narrow(guard, 1.0, 1.0).then_some(())?;
                 yes
             }
             None => return Some(()),
         };
         let narrowed = if required {
-            self.require(chosen, result.lo, result.hi)
+            self.require(chosen, result.lo(), result.hi())
         } else {
-            self.narrow(chosen, result.lo, result.hi)
+            self.narrow(chosen, result.lo(), result.hi())
         };
         narrowed.then_some(())
     }
@@ -322,13 +325,10 @@ impl Backward<'_> {
 
 /// The exact results that may have been rounded into this range.
 fn rounded(result: Values) -> Values {
-    Values {
-        lo: down(result.lo) - f64::MIN_POSITIVE,
-        hi: up(result.hi) + f64::MIN_POSITIVE,
-        partial: false,
-    }
+    let Interval { lo, hi } = result.outward().interval();
+    Values::new(lo - f64::MIN_POSITIVE, hi + f64::MIN_POSITIVE, Partial::NO)
 }
 
 fn truth(value: Values) -> Option<bool> {
-    (value.lo == value.hi).then_some(value.lo != 0.0)
+    (value.lo() == value.hi()).then_some(value.lo() != 0.0)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Instruction, MAX_TERMS, Op};
+use super::{Code, Instruction, MAX_TERMS, Op, Piece};
 use crate::{ExprError, math};
 
 /// Runs a [`Program`](crate::Program); holds its registers, so that evaluating allocates nothing.
@@ -79,14 +79,30 @@ impl Evaluator {
         assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
         self.registers[..inputs.len()].copy_from_slice(inputs);
         self.fuel = Some(MAX_TERMS);
-        run(code, 0..code.instructions.len(), &mut self.registers, &mut self.fuel);
+        run(code, 0, &mut self.registers, &mut self.fuel);
     }
 }
 
-pub(super) fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel: &mut Option<u64>) {
-    let mut at = range.start;
-    while at < range.end {
-        let Instruction { op, a, b, c } = code.instructions[at];
+/// Runs a block: the program's own instructions are block 0, the body of loop `n` is block `n + 1`.
+pub(super) fn run(code: &Code, block: usize, registers: &mut [f64], fuel: &mut Option<u64>) {
+    for piece in &code.blocks[block] {
+        match piece {
+            Piece::Straight(range) => straight(code, range.clone(), registers),
+            Piece::Loop(at) => {
+                let value = match code.instructions[*at].op {
+                    Op::Sum => run_sum(code, *at, registers, fuel),
+                    _ => run_search(code, *at, registers, fuel),
+                };
+                registers[code.first + at] = value;
+            }
+        }
+    }
+}
+
+fn straight(code: &Code, range: Range<usize>, registers: &mut [f64]) {
+    let first = code.first + range.start;
+    for (result, instruction) in (first..).zip(&code.instructions[range]) {
+        let Instruction { op, a, b, c } = *instruction;
         let x = registers[a as usize];
         let y = |registers: &[f64]| registers[b as usize];
         let truth = |holds: bool| f64::from(u8::from(holds));
@@ -112,47 +128,19 @@ pub(super) fn run(code: &Code, range: Range<usize>, registers: &mut [f64], fuel:
             Op::And => x * y(registers),
             Op::Or => math::max(x, y(registers)),
             Op::Not => 1.0 - x,
-            Op::Select => {
-                let chosen = if x != 0.0 { b } else { c };
-                registers[chosen as usize]
-            }
-            Op::Sum => {
-                let hi = y(registers);
-                let body = at + 1..at + 1 + code.loops[c as usize].length as usize;
-                let sum = run_loop(code, c, body.clone(), (x, hi), registers, fuel);
-                registers[code.first + at] = sum;
-                at = body.end;
-                continue;
-            }
-            Op::Root => {
-                let bounds = (x, y(registers));
-                let body = at + 1..at + 1 + code.loops[c as usize].length as usize;
-                let root = run_search(code, c, body.clone(), bounds, registers, fuel);
-                registers[code.first + at] = root;
-                at = body.end;
-                continue;
-            }
-            Op::Table => {
-                // Float to integer saturates; what was not an index is not one after it.
-                let entry = code.tables[b as usize].get(x as usize).copied();
-                entry.filter(|_| x >= 0.0 && x.fract() == 0.0).unwrap_or(f64::NAN)
-            }
+            Op::Select => registers[if x != 0.0 { b } else { c } as usize],
+            Op::Table => code.entry(b, x),
             // Written by the loop.
-            Op::Index => registers[code.first + at],
+            Op::Index => continue,
+            Op::Sum | Op::Root => unreachable!("pieces of their own"),
         };
-        registers[code.first + at] = value;
-        at += 1;
+        registers[result] = value;
     }
 }
 
-fn run_loop(
-    code: &Code,
-    number: u32,
-    body: Range<usize>,
-    (lo, hi): (f64, f64),
-    registers: &mut [f64],
-    fuel: &mut Option<u64>,
-) -> f64 {
+fn run_sum(code: &Code, at: usize, registers: &mut [f64], fuel: &mut Option<u64>) -> f64 {
+    let Instruction { a, b, c, .. } = code.instructions[at];
+    let (lo, hi) = (registers[a as usize], registers[b as usize]);
     let trips = hi - lo + 1.0;
     if trips <= 0.0 {
         return 0.0;
@@ -163,11 +151,11 @@ fn run_loop(
     if fuel.is_none() {
         return f64::NAN;
     }
-    let term = code.loops[number as usize].term as usize;
+    let term = code.loops[c as usize].term as usize;
     let mut sum = 0.0;
     for step in 0..trips {
-        registers[code.first + body.start] = lo + step as f64;
-        run(code, body.clone(), registers, fuel);
+        registers[code.first + at + 1] = lo + step as f64;
+        run(code, c as usize + 1, registers, fuel);
         sum += registers[term];
     }
     sum
@@ -175,16 +163,16 @@ fn run_loop(
 
 pub(super) fn run_search(
     code: &Code,
-    number: u32,
-    body: Range<usize>,
-    (lo, hi): (f64, f64),
+    at: usize,
     registers: &mut [f64],
     fuel: &mut Option<u64>,
 ) -> f64 {
-    let term = code.loops[number as usize].term as usize;
+    let Instruction { a, b, c, .. } = code.instructions[at];
+    let (lo, hi) = (registers[a as usize], registers[b as usize]);
+    let term = code.loops[c as usize].term as usize;
     let mut residual = |x: f64| {
-        registers[code.first + body.start] = x;
-        run(code, body.clone(), registers, fuel);
+        registers[code.first + at + 1] = x;
+        run(code, c as usize + 1, registers, fuel);
         x - registers[term]
     };
     let root = math::crossing(lo, hi, &mut residual);

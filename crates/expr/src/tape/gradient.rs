@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Code, Instruction, MAX_TERMS, Op, eval};
+use super::{Code, Instruction, MAX_TERMS, Op, Piece, eval};
 use crate::math;
 
 /// Evaluates a [`Program`](crate::Program) together with its derivatives.
@@ -30,68 +30,13 @@ use crate::math;
 #[derive(Clone)]
 pub struct GradientEvaluator {
     code: Arc<Code>,
-    /// The program's own instructions, then the body of each loop, in pieces.
-    blocks: Vec<Vec<Piece>>,
     registers: Vec<f64>,
     adjoints: Vec<f64>,
-}
-
-/// A part of a block.
-#[derive(Clone, Debug)]
-pub(super) enum Piece {
-    /// Instructions without a loop.
-    Straight(Range<usize>),
-    /// A loop, by the position of its `Sum` or `Root`.
-    Loop(usize),
-}
-
-impl Code {
-    /// The blocks of the program in pieces: first its own, then the body of every loop.
-    pub(super) fn blocks(&self) -> Vec<Vec<Piece>> {
-        let mut ranges = vec![0..0; self.loops.len() + 1];
-        ranges[0] = 0..self.instructions.len();
-        for (at, instruction) in self.instructions.iter().enumerate() {
-            if instruction.op.is_loop() {
-                ranges[instruction.c as usize + 1] = self.body(at);
-            }
-        }
-        ranges.into_iter().map(|range| self.pieces(range)).collect()
-    }
-
-    /// The instructions that the sum or fixed point at `at` repeats.
-    pub(super) fn body(&self, at: usize) -> Range<usize> {
-        let number = self.instructions[at].c as usize;
-        at + 1..at + 1 + self.loops[number].length as usize
-    }
-
-    /// Entry `index` of a table; NaN if it has none.
-    pub(super) fn entry(&self, table: u32, index: f64) -> f64 {
-        // Float to integer saturates; what was not an index is not one after it.
-        let entry = self.tables[table as usize].get(index as usize).copied();
-        entry.filter(|_| index >= 0.0 && index.fract() == 0.0).unwrap_or(f64::NAN)
-    }
-
-    fn pieces(&self, range: Range<usize>) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let (mut start, mut at) = (range.start, range.start);
-        while at < range.end {
-            if !self.instructions[at].op.is_loop() {
-                at += 1;
-                continue;
-            }
-            pieces.extend([Piece::Straight(start..at), Piece::Loop(at)]);
-            at = self.body(at).end;
-            start = at;
-        }
-        pieces.push(Piece::Straight(start..range.end));
-        pieces
-    }
 }
 
 impl GradientEvaluator {
     pub(super) fn new(code: Arc<Code>) -> GradientEvaluator {
         GradientEvaluator {
-            blocks: code.blocks(),
             registers: code.registers.clone(),
             adjoints: vec![0.0; code.registers.len()],
             code,
@@ -123,7 +68,7 @@ impl GradientEvaluator {
         let output = code.outputs[output] as usize;
         self.registers[..inputs.len()].copy_from_slice(inputs);
         let mut fuel = Some(MAX_TERMS);
-        eval::run(code, 0..code.instructions.len(), &mut self.registers, &mut fuel);
+        eval::run(code, 0, &mut self.registers, &mut fuel);
         let value = self.registers[output];
         if fuel.is_none() {
             // Never through loops that were refused.
@@ -132,12 +77,8 @@ impl GradientEvaluator {
         }
         self.adjoints.fill(0.0);
         self.adjoints[output] = 1.0;
-        let mut sweep = Sweep {
-            code,
-            blocks: &self.blocks,
-            registers: &mut self.registers,
-            adjoints: &mut self.adjoints,
-        };
+        let mut sweep =
+            Sweep { code, registers: &mut self.registers, adjoints: &mut self.adjoints };
         sweep.block(0);
         derivatives.copy_from_slice(&self.adjoints[..inputs.len()]);
         value
@@ -156,7 +97,7 @@ impl GradientEvaluator {
     /// Carries marks from results to operands; in a loop that counts (`live`), every step counts.
     fn mark(&self, block: usize, live: bool, marks: &mut [bool]) {
         let code = &*self.code;
-        for piece in self.blocks[block].iter().rev() {
+        for piece in code.blocks[block].iter().rev() {
             match piece {
                 Piece::Loop(at) => {
                     let Instruction { a, b, c, .. } = code.instructions[*at];
@@ -213,18 +154,17 @@ impl GradientEvaluator {
 
 struct Sweep<'a> {
     code: &'a Code,
-    blocks: &'a [Vec<Piece>],
     registers: &'a mut [f64],
     adjoints: &'a mut [f64],
 }
 
 impl Sweep<'_> {
     fn block(&mut self, block: usize) {
-        let blocks = self.blocks;
-        for piece in blocks[block].iter().rev() {
+        let code = self.code;
+        for piece in code.blocks[block].iter().rev() {
             match piece {
                 Piece::Straight(range) => self.straight(range.clone()),
-                Piece::Loop(at) if self.code.instructions[*at].op == Op::Sum => self.repeat(*at),
+                Piece::Loop(at) if code.instructions[*at].op == Op::Sum => self.repeat(*at),
                 Piece::Loop(at) => self.implicit(*at),
             }
         }
@@ -245,7 +185,7 @@ impl Sweep<'_> {
         for step in 0..trips {
             self.registers[results.start] = lo + step as f64;
             // The value was within the limit, so this is too.
-            eval::run(code, body.clone(), self.registers, &mut Some(u64::MAX));
+            eval::run(code, c as usize + 1, self.registers, &mut Some(u64::MAX));
             self.adjoints[results.clone()].fill(0.0);
             self.adjoints[code.loops[c as usize].term as usize] += adjoint;
             self.block(c as usize + 1);
@@ -264,7 +204,7 @@ impl Sweep<'_> {
         let results = code.first + body.start..code.first + body.end;
         let term = code.loops[number].term as usize;
         self.registers[results.start] = self.registers[code.first + at];
-        eval::run(code, body, self.registers, &mut Some(u64::MAX));
+        eval::run(code, number + 1, self.registers, &mut Some(u64::MAX));
         // The first sweep is for the slope alone.
         let before = self.adjoints.to_vec();
         let sweep = |tape: &mut Self, weight: f64| {

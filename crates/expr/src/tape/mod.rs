@@ -11,6 +11,7 @@ mod interval;
 pub(crate) mod source;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use sglsim_units::HashMap;
@@ -148,9 +149,20 @@ enum Check {
     Bracketed(String),
 }
 
+/// A part of a block.
+#[derive(Clone, Debug)]
+enum Piece {
+    /// Instructions without a loop.
+    Straight(Range<usize>),
+    /// A loop, by the position of its `Sum` or `Root`.
+    Loop(usize),
+}
+
 #[derive(Debug)]
 struct Code {
     instructions: Vec<Instruction>,
+    /// The program's own instructions, then the body of each loop, in pieces.
+    blocks: Vec<Vec<Piece>>,
     loops: Vec<Loop>,
     tables: Vec<Arc<[f64]>>,
     /// What checked evaluation looks at where it used a register.
@@ -201,7 +213,8 @@ impl Program {
         Ok(Program::of(code))
     }
 
-    fn of(code: Code) -> Program {
+    fn of(mut code: Code) -> Program {
+        code.blocks = code.split();
         Program { code: Arc::new(code) }
     }
 
@@ -257,7 +270,7 @@ impl Program {
 }
 
 impl Code {
-    fn cost(&self, range: std::ops::Range<usize>) -> f64 {
+    fn cost(&self, range: Range<usize>) -> f64 {
         let mut total = 0.0;
         let mut at = range.start;
         while at < range.end {
@@ -278,6 +291,49 @@ impl Code {
             };
         }
         total
+    }
+}
+
+impl Code {
+    /// The blocks of the instructions.
+    fn split(&self) -> Vec<Vec<Piece>> {
+        let mut ranges = vec![0..0; self.loops.len() + 1];
+        ranges[0] = 0..self.instructions.len();
+        for (at, instruction) in self.instructions.iter().enumerate() {
+            if instruction.op.is_loop() {
+                ranges[instruction.c as usize + 1] = self.body(at);
+            }
+        }
+        ranges.into_iter().map(|range| self.pieces(range)).collect()
+    }
+
+    /// The instructions that the sum or fixed point at `at` repeats.
+    fn body(&self, at: usize) -> Range<usize> {
+        let number = self.instructions[at].c as usize;
+        at + 1..at + 1 + self.loops[number].length as usize
+    }
+
+    /// Entry `index` of a table; NaN if it has none.
+    fn entry(&self, table: u32, index: f64) -> f64 {
+        // Float to integer saturates; what was not an index is not one after it.
+        let entry = self.tables[table as usize].get(index as usize).copied();
+        entry.filter(|_| index >= 0.0 && index.fract() == 0.0).unwrap_or(f64::NAN)
+    }
+
+    fn pieces(&self, range: Range<usize>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let (mut start, mut at) = (range.start, range.start);
+        while at < range.end {
+            if !self.instructions[at].op.is_loop() {
+                at += 1;
+                continue;
+            }
+            pieces.extend([Piece::Straight(start..at), Piece::Loop(at)]);
+            at = self.body(at).end;
+            start = at;
+        }
+        pieces.push(Piece::Straight(start..range.end));
+        pieces
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod build;
 mod casadi;
+mod checks;
 mod depth;
 mod dimension;
 mod envelope;
@@ -12,10 +13,12 @@ mod evaluate;
 mod evaluators;
 mod export;
 mod facts;
+mod fuzz;
 mod guide;
 mod intervals;
 mod jax;
 mod mathml;
+mod plain;
 mod random;
 mod regime;
 mod schema;
