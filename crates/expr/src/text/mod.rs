@@ -59,7 +59,7 @@ impl Context {
     /// let cx = Context::new();
     /// let tokens = cx.symbol(Symbol::int("tokens").at_least(0.0))?;
     /// let time = cx.parse(
-    ///     "parameter bandwidth: real > 0 [B/s]
+    ///     "parameter bandwidth: real > 0 [B/s]\n\
     ///      max(4096 * tokens / bandwidth, 2e-6)",
     /// )?;
     /// assert_eq!(time.to_string(), "max(4096 * tokens / bandwidth, 2e-6)");
@@ -69,7 +69,7 @@ impl Context {
     /// 1:5: unknown name `tokns`; did you mean `tokens`?
     /// 1 | max(tokns, floor(bandwidth) + 2e-6 [s]
     ///   |     ^^^^^
-    /// 1:31: `+` of `floor(bandwidth)` in B/s and `2e-6` in s
+    /// 1:31: `+` of `floor(bandwidth)` in B/s and `1` in s
     /// 1 | max(tokns, floor(bandwidth) + 2e-6 [s]
     ///   |                               ^^^^^^^^
     /// 1:39: expected `,` or `)`, found the end of the statement
