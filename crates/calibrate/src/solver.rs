@@ -102,8 +102,8 @@ impl Normal {
                 }
                 let weighted = slopes[i] / root;
                 gradient[i] += weighted * residual;
-                for j in 0..=i {
-                    matrix[i][j] += weighted * slopes[j];
+                for (entry, slope) in matrix[i].iter_mut().zip(&slopes[..=i]) {
+                    *entry += weighted * slope;
                 }
             }
         });
@@ -111,8 +111,8 @@ impl Normal {
         for i in 0..n {
             gradient[i] /= count;
             for j in 0..=i {
-                matrix[i][j] /= count;
-                matrix[j][i] = matrix[i][j];
+                let mean = matrix[i][j] / count;
+                (matrix[i][j], matrix[j][i]) = (mean, mean);
             }
         }
         Self { matrix, gradient, cost: cost / count }
