@@ -96,25 +96,16 @@ impl Normal {
             if bad {
                 return;
             }
-            for i in 0..n {
-                if slopes[i] == 0.0 {
-                    continue;
-                }
-                let weighted = slopes[i] / root;
+            for (i, slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
+                let weighted = slope / root;
                 gradient[i] += weighted * residual;
-                for (entry, slope) in matrix[i].iter_mut().zip(&slopes[..=i]) {
-                    *entry += weighted * slope;
+                for (sum, other) in matrix[i].iter_mut().zip(slopes) {
+                    *sum += weighted * other;
                 }
             }
         });
         let count = f64::max(count, 1.0);
-        for i in 0..n {
-            gradient[i] /= count;
-            for j in 0..=i {
-                let mean = matrix[i][j] / count;
-                (matrix[i][j], matrix[j][i]) = (mean, mean);
-            }
-        }
+        gradient.iter_mut().chain(matrix.iter_mut().flatten()).for_each(|sum| *sum /= count);
         Self { matrix, gradient, cost: cost / count }
     }
 
@@ -147,20 +138,25 @@ impl Normal {
 /// leaves its unknown at 0.
 fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();
+    // Sum of products of two rows of the factor, left of the diagonal of the upper one.
+    let dot = |a: &[Vec<f64>], i: usize, j: usize| -> f64 {
+        a[i][..j.min(i)].iter().zip(&a[j]).map(|(x, y)| x * y).sum()
+    };
     for j in 0..n {
-        let pivot = a[j][j] - (0..j).map(|k| a[j][k] * a[j][k]).sum::<f64>();
+        let pivot = a[j][j] - dot(&a, j, j);
         let alive = pivot > 1e-14 * a[j][j] && pivot.is_finite();
         a[j][j] = if alive { pivot.sqrt() } else { f64::INFINITY };
         for i in j + 1..n {
-            let rest = a[i][j] - (0..j).map(|k| a[i][k] * a[j][k]).sum::<f64>();
-            a[i][j] = rest / a[j][j];
+            a[i][j] = (a[i][j] - dot(&a, i, j)) / a[j][j];
         }
     }
     for i in 0..n {
-        b[i] = (b[i] - (0..i).map(|k| a[i][k] * b[k]).sum::<f64>()) / a[i][i];
+        let known: f64 = a[i][..i].iter().zip(&b).map(|(x, y)| x * y).sum();
+        b[i] = (b[i] - known) / a[i][i];
     }
     for i in (0..n).rev() {
-        b[i] = (b[i] - (i + 1..n).map(|k| a[k][i] * b[k]).sum::<f64>()) / a[i][i];
+        let known: f64 = (i + 1..n).map(|k| a[k][i] * b[k]).sum();
+        b[i] = (b[i] - known) / a[i][i];
     }
     b
 }
