@@ -214,7 +214,7 @@ mod tests {
         for operator in Operator::all() {
             let named = |name: &&str| operator.arguments.iter().any(|it| it.name == *name);
             assert!(!operator.shapes.is_empty(), "{operator:?}");
-            assert!(operator.shapes.iter().all(|shape| shape.iter().all(|it| named(it))));
+            assert!(operator.shapes.iter().all(|shape| shape.iter().all(&named)));
             assert_eq!(Operator::named(operator.name).map(|it| it.name), Some(operator.name));
         }
     }
