@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a command line program")]
 
 mod check;
+mod explain;
 mod failure;
 mod formula;
 mod number;
@@ -31,6 +32,7 @@ Examples:
   sglsim check   fixtures/scenarios/quickstart.ron
   sglsim run     fixtures/scenarios/quickstart.ron --set deployment.decode.workers=4
   sglsim run     fixtures/scenarios/mooncake-4p4d.ron --trace mooncake_conversation.jsonl.gz --out day/
+  sglsim explain fixtures/scenarios/quickstart.ron --batch decode=128,context=4000 --plot step.svg
   sglsim formula fixtures/scenarios/quickstart.ron --metric output_throughput --to sympy > tp.py
   sglsim presets gpu";
 
@@ -40,6 +42,8 @@ enum Command {
     Run(run::Arguments),
     /// Explain what a scenario will simulate, and what in it cannot work, without running it
     Check(check::Arguments),
+    /// Show where the time of one step goes, operator by operator, and why
+    Explain(explain::Arguments),
     /// Print a metric of a scenario as a formula of its configuration
     Formula(formula::Arguments),
     /// List the GPUs, links and models that are known by name
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Formula(arguments) => formula::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
     };

@@ -39,9 +39,12 @@ impl Lengths {
         self.longest = self.longest.max(tokens);
     }
 
+    fn mean(&self) -> f64 {
+        self.total as f64 / self.count.max(1) as f64
+    }
+
     fn text(&self) -> String {
-        let mean = self.total as f64 / self.count.max(1) as f64;
-        format!("{} tokens on average, at most {}", number(mean), count(self.longest))
+        format!("{} tokens on average, at most {}", number(self.mean()), count(self.longest))
     }
 }
 
@@ -75,6 +78,11 @@ impl Facts {
         if !plan.pools.iter().all(fits) {
             self.oversized.add(tokens);
         }
+    }
+
+    /// Mean lengths of prompts and answers, in whole tokens.
+    pub(crate) fn mean_lengths(&self) -> (u64, u64) {
+        (self.input.mean().round() as u64, self.output.mean().round() as u64)
     }
 
     /// Lines for a reader.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use sglsim_expr::ExprError;
 use sglsim_hw::HwError;
+use sglsim_model::ModelError;
 use sglsim_units::{Bytes, Nearest, UnitError};
 
 /// A law cannot be built, or a plan cannot work.
@@ -17,6 +18,9 @@ pub enum KernelError {
     /// The hardware does not have what a law needs. The message says what.
     #[error(transparent)]
     Hw(#[from] HwError),
+    /// A shape is no model. The message says why.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// A quantity is out of range. The message says which.
     #[error(transparent)]
     Unit(#[from] UnitError),
@@ -101,6 +105,24 @@ pub enum KernelError {
         value: String,
         /// Why, and what would do.
         reason: String,
+    },
+    /// A size of a speculation is out of range.
+    #[error("`{field}` is {value}, allowed is {allowed}")]
+    Speculation {
+        /// The field.
+        field: &'static str,
+        /// The refused value.
+        value: u32,
+        /// The allowed range, in words.
+        allowed: String,
+    },
+    /// A rate at which drafted tokens are accepted is no share.
+    #[error("accept rate of position {position} is {value}, allowed is 0 to 1")]
+    Acceptance {
+        /// Position of the drafted token, from 1.
+        position: usize,
+        /// The refused value; NaN if there is none.
+        value: f64,
     },
     /// A memory setting is out of range.
     #[error("`{field}` is {value}, allowed is {allowed}")]

@@ -33,11 +33,13 @@
 //! # What is where
 //!
 //! * [`StepFeatures`], built from [`RankFeatures`]: all that the cost of a step depends on.
-//! * [`ParallelPlan`]: TP, attention DP, EP, and whether a model can be spread that way.
+//! * [`ParallelPlan`]: TP, attention DP, EP, pipeline stages, and whether a model can be spread that way.
 //! * [`Coefficients`]: θ, what a datasheet does not say; [`Hardware`]: all that laws see of it.
 //! * [`operator`]: one law per kind of kernel call, each behind [`OperatorLaw`], to be replaced
 //!   through a [`LawSet`].
 //! * [`StepLaw`] puts them together; [`StepProgram`] is it, compiled.
+//! * [`Breakdown`]: where the time of one step goes, operator by operator, and what bounds each.
+//! * [`SpeculativeLaw`]: a step that drafts and verifies; [`Acceptance`]: what that brings.
 //! * [`MemoryLaw`]: weights, KV cells, `mem_fraction_static`, `max_total_num_tokens`.
 //! * [`TransferLaw`]: KV from a prefill to a decode worker.
 //! * [`cuda_graph_sizes`], [`padded_batch`]: captured CUDA graphs.
@@ -51,7 +53,7 @@
 //! off by 25 to 50 %. Known to be wrong: MLA over an fp8 cache (64 %, far too fast) and experts under
 //! EP without an all-to-all (too fast). `tests/it/measured.rs` prints the figures.
 //!
-//! Left out: pipeline stages, LoRA, fused all-reduce with norm, two-batch overlap, expert
+//! Left out: LoRA, fused all-reduce with norm, context parallelism, adaptive speculation, expert
 //! load imbalance other than as one factor, and the dependence of attention on how unequal the
 //! sequences of a batch are.
 
@@ -65,6 +67,7 @@ mod memory;
 pub mod operator;
 mod plan;
 mod scope;
+mod speculative;
 mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -82,6 +85,10 @@ pub use memory::{
 };
 pub use operator::{Fastest, LawSet, OperatorLaw};
 pub use plan::{MoeA2aBackend, ParallelPlan};
+pub use speculative::{
+    Acceptance, Speculation, SpeculativeAlgorithm, SpeculativeConfig, SpeculativeKnobs,
+    SpeculativeLaw,
+};
 pub use step::{
     Breakdown, HostCoefficients, HostTheta, Knobs, Operator, OperatorTime, Regime, Roofline,
     StepLaw, StepProgram,

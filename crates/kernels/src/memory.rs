@@ -1,16 +1,21 @@
 //! What fits into a GPU: weights, KV cache, and the reserve that SGLang leaves for the rest.
 
 use serde::{Deserialize, Serialize};
-use sglsim_expr::{Constraint, Context, Expr, Symbol, Values, floor, floor_div, max, min};
+use sglsim_expr::{
+    Constraint, Context, Expr, Symbol, Values, floor, floor_div, max, min, piecewise,
+};
 use sglsim_hw::Gpu;
-use sglsim_model::{Attention, ModelShape, Part};
+use sglsim_model::ModelShape;
 use sglsim_units::{Bytes, DisaggregationMode, TokenCount};
 
 use crate::scope::Scope;
-use crate::{KernelError, Knobs, MoeA2aBackend, ParallelPlan};
+use crate::speculative::MAX_RUNNING_REQUESTS;
+use crate::step::Stage;
+use crate::{KernelError, Knobs, MoeA2aBackend, ParallelPlan, Speculation};
 
 mod defaults;
 mod fraction;
+mod share;
 
 pub use defaults::{default_chunked_prefill_size, default_cuda_graph_max_bs};
 
@@ -34,6 +39,8 @@ pub struct MemoryOptions {
     pub page_size: u32,
     /// Longest context \[token\]; the model's if `None`.
     pub context_length: Option<u32>,
+    /// Speculative decoding, if there is any: its draft model takes memory too.
+    pub speculation: Option<Speculation>,
     /// Memory that is gone before the weights are loaded: CUDA context and communicators \[B\].
     /// Assumed to be 1 GiB.
     pub runtime_bytes: Bytes,
@@ -50,6 +57,7 @@ impl Default for MemoryOptions {
             max_total_tokens: None,
             page_size: 1,
             context_length: None,
+            speculation: None,
             runtime_bytes: Bytes::new(1_073_741_824.0).expect("1 GiB is a size"),
         }
     }
@@ -63,6 +71,8 @@ impl Default for MemoryOptions {
 /// free = hbm_capacity − runtime_memory
 /// max_total_num_tokens = ⌊(free·mem_fraction_static − weight_bytes) / cell_bytes⌋  in whole pages
 /// ```
+///
+/// With pipeline stages it is the least over them; a draft model adds its weights and its layers' KV.
 ///
 /// # Source
 ///
@@ -191,14 +201,32 @@ impl MemoryLaw {
             }
         };
         let label = |name, unit, doc, expr: Expr| expr.named(scope.name(name), unit, doc);
-        let weight_bytes =
-            label("weight_bytes", "B", "weights per GPU", weight_bytes(model, &knobs, plan));
-        let cell_bytes =
-            label("cell_bytes", "B", "KV of a token on one rank", cell_bytes(model, &knobs));
-
         let available = (&hbm_capacity - &runtime) * &mem_fraction_static;
-        let for_kv = max(0, &available - &weight_bytes);
-        let mut room = for_kv / &cell_bytes;
+        let on_stage = |stage| {
+            let draft = options.speculation.as_ref().and_then(|all| all.draft.as_ref());
+            let mut weights = share::weight_bytes(model, &knobs, plan, stage);
+            let mut cell = share::cell_bytes(model, &knobs, stage);
+            if let Some(draft) = draft {
+                weights = weights + share::draft_bytes(draft, &knobs, &plan.for_draft(draft));
+                // SGLang sizes a draft's layers like its target's.
+                cell = cell * (model.layers + draft.shape.layers) / model.layers;
+            }
+            (weights, cell)
+        };
+        let room_for = |(weights, cell): &(Expr, Expr)| max(0, &available - weights) / cell;
+        let whole = on_stage(None);
+        let mut room = room_for(&whole);
+        let (mut weights, mut cell) = whole;
+        if plan.pp_size > 1 {
+            let [first, last] = [Stage::First, Stage::Last].map(|stage| on_stage(Some(stage)));
+            let staged =
+                |one: &Expr, several: Expr| piecewise([(knobs.pp_size.le(1), one)], several);
+            room = staged(&room, min(room_for(&first), room_for(&last)));
+            weights = staged(&weights, max(&first.0, &last.0));
+            cell = staged(&cell, max(&first.1, &last.1));
+        }
+        let weight_bytes = label("weight_bytes", "B", "weights per GPU", weights);
+        let cell_bytes = label("cell_bytes", "B", "KV of a token on one rank", cell);
         if let Some(limit) = options.max_total_tokens {
             room = min(room, limit);
         }
@@ -331,6 +359,13 @@ impl MemoryLaw {
 }
 
 impl MemoryOptions {
+    /// Most requests that run at once over all attention replicas, if there is a limit: the one
+    /// given, or 48 with speculation.
+    pub(crate) fn running_limit(&self) -> Option<u32> {
+        let usual = self.speculation.as_ref().map(|_| MAX_RUNNING_REQUESTS);
+        self.max_running_requests.or(usual)
+    }
+
     /// Fills in the defaults and checks the ranges.
     fn settings(
         &self,
@@ -354,7 +389,7 @@ impl MemoryOptions {
         if let Some((field, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
             return wrong(field, 0.0, ">= 1");
         }
-        if let Some(most) = self.max_running_requests
+        if let Some(most) = self.running_limit()
             && most < plan.dp_size
         {
             return wrong("max_running_requests", f64::from(most), ">= dp_size");
@@ -365,7 +400,7 @@ impl MemoryOptions {
         }
         // SGLang caps only its own default at the requested concurrency.
         let graph = self.cuda_graph_max_bs.unwrap_or_else(|| {
-            let most = self.max_running_requests.unwrap_or(u32::MAX);
+            let most = self.running_limit().unwrap_or(u32::MAX);
             default_cuda_graph_max_bs(gpu, plan.tp_size).min(most)
         });
         Ok(Settings {
@@ -373,56 +408,6 @@ impl MemoryOptions {
             cuda_graph_max_bs: graph,
             context_length: self.context_length.unwrap_or(model.max_position_embeddings),
         })
-    }
-}
-
-/// Weights of one GPU \[B\].
-///
-/// Attention is split over the ranks of a replica and repeated per replica, key and value
-/// projections at most over their heads; MLA's down projections are on every rank, and its up
-/// projection is held twice, as the absorbed form needs it transposed. FFNs and LM head are split
-/// over all ranks, the embedding over those of a replica; experts over `ep_size · moe_tp_size =
-/// tp_size`. Routers and norms are everywhere.
-fn weight_bytes(model: &ModelShape, knobs: &Knobs, plan: &ParallelPlan) -> Expr {
-    let (tp, attn_tp) = (&knobs.tp_size, knobs.attn_tp_size());
-    let part = |part: Part| model.weight_bytes(part).get();
-    let per_weight = model.dtype(Part::Attention).bytes() * f64::from(model.layers);
-    let hidden = f64::from(model.hidden_size);
-    let attention = match &model.attention {
-        Attention::Gqa(gqa) => {
-            let kv = 2.0 * hidden * f64::from(gqa.kv_heads * gqa.head_dim) * per_weight;
-            (part(Part::Attention) - kv) / &attn_tp + kv / min(&attn_tp, gqa.kv_heads)
-        }
-        Attention::Mla(mla) => {
-            let latent = f64::from(mla.kv_lora_rank);
-            let down = f64::from(mla.q_lora_rank.unwrap_or(0) + mla.qk_rope_head_dim) + latent;
-            let heads = f64::from(model.num_attention_heads);
-            let up = latent * heads * f64::from(mla.qk_nope_head_dim + mla.v_head_dim) * per_weight;
-            let everywhere = hidden * down * per_weight;
-            everywhere + (part(Part::Attention) - everywhere + up) / &attn_tp
-        }
-    };
-    let shared = match plan.moe_a2a_backend {
-        MoeA2aBackend::None => part(Part::SharedExperts) / tp,
-        MoeA2aBackend::DeepEp => tp.context().constant(part(Part::SharedExperts)),
-    };
-    attention
-        + (part(Part::DenseFfn) + part(Part::Experts) + part(Part::LmHead)) / tp
-        + shared
-        + part(Part::Embedding) / attn_tp
-        + (part(Part::Router) + part(Part::Norms))
-}
-
-/// KV cache of a token on one rank, over all layers \[B\].
-fn cell_bytes(model: &ModelShape, knobs: &Knobs) -> Expr {
-    let element = model.kv_cache.bytes();
-    match &model.attention {
-        Attention::Gqa(gqa) => {
-            let heads = max(1, gqa.kv_heads / knobs.attn_tp_size());
-            heads * (f64::from(2 * gqa.head_dim * model.layers) * element)
-        }
-        // One latent head, on every rank.
-        Attention::Mla(_) => knobs.tp_size.context().constant(model.kv_bytes_per_token().get()),
     }
 }
 
@@ -434,7 +419,7 @@ fn running_requests(
     settings: &Settings,
 ) -> Expr {
     let half = floor_div(pool, 2);
-    match options.max_running_requests {
+    match options.running_limit() {
         Some(given) => min(floor(given / &knobs.dp_size), half),
         None => {
             let by_context = floor(pool * 512 / settings.context_length);

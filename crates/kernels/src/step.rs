@@ -24,9 +24,11 @@ mod totals;
 pub use breakdown::{Breakdown, OperatorTime, Regime};
 pub use coefficients::{HostCoefficients, HostTheta};
 pub use knobs::Knobs;
-use layers::{Fusion, Setting};
+pub(crate) use layers::{Fusion, Setting};
+pub(crate) use operators::At;
 pub use operators::{Operator, Roofline};
-use pass::Pass;
+pub(crate) use pass::Pass;
+pub(crate) use pipeline::Stage;
 
 /// How far a bound law is simplified: what more would give is not worth its time in a sweep.
 const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };
@@ -95,6 +97,8 @@ pub struct StepLaw {
     knobs: Knobs,
     hardware: Hardware,
     parts: Vec<(&'static str, Expr)>,
+    device: Expr,
+    host: Expr,
     operators: Vec<Operator>,
     constraints: Vec<Constraint>,
     values: Values,
@@ -173,11 +177,13 @@ impl StepLaw {
         }
         step_time.check()?;
         latency.check()?;
-        parts.push(("t_host", host));
+        parts.push(("t_host", host.clone()));
 
         Ok(Self {
             step_time,
             latency,
+            device,
+            host,
             operators: pass.operators,
             constraints: knobs::constraints(model, plan, &knobs, &scope),
             inputs: StepFeatures::NAMES.iter().map(|name| scope.name(name)).collect(),
@@ -199,6 +205,18 @@ impl StepLaw {
     #[must_use]
     pub fn latency(&self) -> &Expr {
         &self.latency
+    }
+
+    /// Time of the device, over all pipeline stages \[s\].
+    #[must_use]
+    pub fn device_time(&self) -> &Expr {
+        &self.device
+    }
+
+    /// Time of the host, over all pipeline stages \[s\].
+    #[must_use]
+    pub fn host_time(&self) -> &Expr {
+        &self.host
     }
 
     /// What a step is made of: kernels and collectives in the order in which they run.
@@ -250,10 +268,24 @@ impl StepLaw {
     ///
     /// [`KernelError::Expr`] if the law cannot be compiled.
     pub fn compile(&self) -> Result<StepProgram, KernelError> {
-        let bound = self.step_time.bind(&self.values);
+        self.compile_for(&self.step_time, &self.values)
+    }
+
+    /// Another time as a function of the same features.
+    pub(crate) fn compile_for(
+        &self,
+        time: &Expr,
+        values: &Values,
+    ) -> Result<StepProgram, KernelError> {
+        let bound = time.bind(values);
         bound.check()?;
         let law = bound.simplify(&LIMITS).expr;
         Ok(StepProgram::new(self.program(&[&law])?))
+    }
+
+    /// What stands in front of the names of the law's symbols.
+    pub(crate) fn scope(&self) -> &str {
+        self.inputs[0].strip_suffix(StepFeatures::NAMES[0]).unwrap_or_default()
     }
 
     /// As [`StepLaw::compile`], with one output per entry of [`StepLaw::parts`].
@@ -322,6 +354,6 @@ fn host(f: &Features, stages: &Expr, launches: &Expr, on: &Hardware) -> Expr {
 }
 
 /// Time in which the host launches kernels one by one; nothing where a CUDA graph is replayed \[s\].
-fn launch(f: &Features, launches: &Expr, on: &Hardware) -> Expr {
+pub(crate) fn launch(f: &Features, launches: &Expr, on: &Hardware) -> Expr {
     &f.eager * present(&f.tokens) * launches * &on.theta.host.launch_latency
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod check;
+mod draft;
 mod dtype;
 mod error;
 mod hf;
@@ -24,6 +25,7 @@ mod parameters;
 mod presets;
 mod shape;
 
+pub use draft::DraftShape;
 pub use dtype::Dtype;
 pub use error::ModelError;
 pub use parameters::{Parameters, Part};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod bad_input;
+mod explain;
 mod formula;
 mod program;
 mod readme;

@@ -20,14 +20,15 @@ const PREFILL_BUCKETS: [(u32, u32); 6] =
 /// # Formula
 ///
 /// ```text
-/// reserved [MiB] = 512 + 1.5·max(chunk, 2048) + tp/8·1024
+/// reserved [MiB] = 512 + 1.5·max(chunk, 2048) + tp·pp/8·1024
 ///   + (not prefill workers)  2·bs + [dp>1]·(3 + [bs>300]·1.5)·bs·dp
 ///   + (not decode workers)   8·prefill buckets, or 1536 for MLA; 1024 for DeepEP
 /// at least 10240 above 60 GiB; then 2048 for DeepEP with decode graphs
 /// mem_fraction_static = round((gpu − reserved)/gpu, 3)
 /// ```
 ///
-/// A decode worker has `max_running_requests` (or `bs`) in place of `chunk`.
+/// A decode worker has `max_running_requests` (or `bs`) in place of `chunk`, times the tokens that are
+/// verified per request. Prefill graphs are off with pipeline stages and two-batch overlap.
 ///
 /// # Source
 ///
@@ -48,26 +49,34 @@ pub(super) fn static_fraction(
     let batch = count("cuda_graph_max_bs", "1", "largest captured decode batch", graph)?;
     let chunk = count("chunked_prefill_size", "token", "tokens of one prefill step", chunk)?;
 
-    let activations = match (mode, options.max_running_requests) {
-        (DisaggregationMode::Decode, Some(most)) => max(2048, batch.context().constant(most)),
-        (DisaggregationMode::Decode, None) => max(2048, &batch),
+    let verified = options.speculation.as_ref().map_or(1, |all| all.num_draft_tokens);
+    let activations = match (mode, options.running_limit()) {
+        (DisaggregationMode::Decode, Some(most)) => {
+            max(2048, batch.context().constant(most) * verified)
+        }
+        (DisaggregationMode::Decode, None) => max(2048, &batch * verified),
         _ => max(2048, &chunk),
     };
-    let mut reserved = 512 + 1.5 * activations + &knobs.tp_size * 128;
+    let staged = plan.pp_size > 1;
+    let ranks = if staged { &knobs.tp_size * &knobs.pp_size } else { knobs.tp_size.clone() };
+    let mut reserved = 512 + 1.5 * activations + ranks * 128;
     if mode != DisaggregationMode::Prefill {
         let per_replica = 3 + piecewise([(batch.gt(300), 1.5)], 0.0);
         let replicas = piecewise([(knobs.dp_size.le(1), 0)], &knobs.dp_size);
         reserved = reserved + &batch * (2 + per_replica * replicas);
     }
-    if mode != DisaggregationMode::Decode {
-        reserved = reserved
-            + match &model.attention {
-                Attention::Gqa(_) => 8 * prefill_buckets(&chunk),
-                Attention::Mla(_) => batch.context().constant(1536),
-            };
+    if mode != DisaggregationMode::Decode && !plan.enable_two_batch_overlap {
+        let mut graphs = match &model.attention {
+            Attention::Gqa(_) => 8 * prefill_buckets(&chunk),
+            Attention::Mla(_) => batch.context().constant(1536),
+        };
         if deep_ep {
-            reserved = reserved + 1024;
+            graphs = graphs + 1024;
         }
+        if staged {
+            graphs = piecewise([(knobs.pp_size.le(1), graphs)], 0);
+        }
+        reserved = reserved + graphs;
     }
     let gpu_mib = hbm_capacity / MIB;
     if gpu.hbm_capacity.get() > 60.0 * 1024.0 * MIB {

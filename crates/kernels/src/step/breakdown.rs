@@ -110,6 +110,17 @@ impl OperatorTime {
         Regime::ALL[most]
     }
 
+    /// Adds the calls of another operator.
+    pub fn merge(&mut self, other: &OperatorTime) {
+        let time = self.time + other.time;
+        for (share, more) in self.shares.iter_mut().zip(other.shares) {
+            *share = (*share * self.time + more * other.time) / time;
+        }
+        self.calls += other.calls;
+        self.time = time;
+        self.roofline += other.roofline;
+    }
+
     /// Share of what the datasheet allows, in [0, 1] \[1\].
     #[must_use]
     pub fn achieved(&self) -> f64 {

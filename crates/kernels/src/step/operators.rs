@@ -41,7 +41,7 @@ pub struct Roofline {
 
 /// Where in the model an operator runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
+pub(crate) enum At {
     /// Before the first layer.
     Start,
     /// In every layer.
@@ -59,11 +59,11 @@ pub(super) enum At {
 }
 
 impl At {
-    pub(super) const ALL: [At; 7] =
+    pub(crate) const ALL: [At; 7] =
         [At::Start, At::Layer, At::Full, At::Windowed, At::Dense, At::Sparse, At::End];
 
     /// How many such places the model has.
-    pub(super) fn count(self, model: &ModelShape) -> u32 {
+    pub(crate) fn count(self, model: &ModelShape) -> u32 {
         match self {
             At::Start | At::End => 1,
             At::Layer => model.layers,

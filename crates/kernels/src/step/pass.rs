@@ -55,4 +55,9 @@ impl Pass {
         }
         Self { parts, launches, stages, operators }
     }
+
+    /// Device time over all stages \[s\].
+    pub(crate) fn time(&self) -> Expr {
+        self.parts.iter().map(|(_, _, time)| time.clone()).sum()
+    }
 }

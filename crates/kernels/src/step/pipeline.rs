@@ -25,7 +25,7 @@ impl Stage {
     ///
     /// Dense layers in front of the experts are in the first stages; windows, and experts in every
     /// n-th layer, are spread evenly.
-    pub(super) fn count(self, at: At, model: &ModelShape, pp_size: &Expr) -> Expr {
+    pub(crate) fn count(self, at: At, model: &ModelShape, pp_size: &Expr) -> Expr {
         let cx = pp_size.context();
         let (layers, all) = (model.layers, At::count(at, model));
         let here = self.layers(layers, pp_size);
@@ -40,7 +40,7 @@ impl Stage {
     }
 
     /// Layers of the stage \[1\].
-    pub(crate) fn layers(self, layers: u32, pp_size: &Expr) -> Expr {
+    fn layers(self, layers: u32, pp_size: &Expr) -> Expr {
         match self {
             Stage::First => floor_div(layers, pp_size),
             Stage::Last => ceil_div(layers, pp_size),
@@ -48,7 +48,7 @@ impl Stage {
     }
 
     /// Layers of the stage that have experts \[1\].
-    pub(crate) fn sparse(self, model: &ModelShape, pp_size: &Expr) -> Expr {
+    fn sparse(self, model: &ModelShape, pp_size: &Expr) -> Expr {
         let cx = pp_size.context();
         let Some(moe) = &model.moe else { return cx.constant(0) };
         let here = self.layers(model.layers, pp_size);

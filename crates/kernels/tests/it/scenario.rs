@@ -51,6 +51,11 @@ pub(crate) fn extend(prefix: u64, new: u64) -> StepFeatures {
 pub(crate) fn scenarios() -> Vec<(&'static str, ParallelPlan)> {
     let tp = ParallelPlan::tensor;
     let replicas = ParallelPlan { dp_size: 8, ep_size: 8, ..tp(8) };
+    let deep_ep = ParallelPlan {
+        moe_a2a_backend: MoeA2aBackend::DeepEp,
+        moe_dense_tp_size: Some(1),
+        ..replicas
+    };
     vec![
         ("Llama-3.1-8B", tp(1)),
         ("Llama-3.1-70B", tp(4)),
@@ -60,6 +65,8 @@ pub(crate) fn scenarios() -> Vec<(&'static str, ParallelPlan)> {
         ("DeepSeek-V3", ParallelPlan { ep_size: 8, ..tp(8) }),
         ("DeepSeek-V3", replicas),
         ("DeepSeek-V3", ParallelPlan { moe_a2a_backend: MoeA2aBackend::DeepEp, ..replicas }),
+        ("DeepSeek-V3", ParallelPlan { enable_two_batch_overlap: true, ..deep_ep }),
+        ("Llama-3.1-405B", ParallelPlan { pp_size: 2, ..tp(8) }),
         ("Qwen3-8B", ParallelPlan { dp_size: 2, ..tp(4) }),
     ]
 }
