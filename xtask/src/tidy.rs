@@ -24,7 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &["units", "expr", "hw", "model", "kernels", "radix", "sched", "router", "workload"],
     ),
     ("formula", &["units", "expr", "hw", "model", "kernels", "workload", "engine"]),
-    ("calibrate", &["units", "expr", "hw", "kernels"]),
+    ("calibrate", &["units", "expr", "hw", "model", "kernels"]),
     (
         "cli",
         &["units", "expr", "hw", "model", "kernels", "workload", "engine", "formula", "calibrate"],

@@ -133,7 +133,7 @@ pub fn fit(
             reason: "no row of the tables is a call that a law can express".to_owned(),
         });
     }
-    let mut parts = Vec::new();
+    let (mut parts, mut searched) = (Vec::new(), Vec::new());
     let mut found = options.ceilings.changed(coefficients, &theta);
     let mut fitted_rows = vec![0; data.tables.len()];
     for (done, group) in groups.iter().enumerate() {
@@ -150,6 +150,7 @@ pub fn fit(
             found.insert(it.name.clone(), it.value);
         }
         parts.push(part);
+        searched.push(group);
     }
     let tables = data.tables.iter().zip(fitted_rows).map(|(table, fitted)| CalibrationTable {
         file: table.file.clone(),
@@ -168,12 +169,9 @@ pub fn fit(
     };
     let held_out = score(data, topology, &theta, Rows::HeldOut(options.held_out))?;
     calibration.errors = CalibrationErrors::of(&held_out);
-    for (part, group) in parts.iter_mut().zip(&groups) {
-        let of_group = |rows| -> Result<Option<Errors>, CalibrateError> {
-            let all = score(data, topology, &theta, rows)?;
-            Ok(Errors::of(all.relative_errors(&group.variants)))
-        };
-        part.fitted = of_group(Rows::Fitted(options.held_out))?;
+    let fitted = score(data, topology, &theta, Rows::Fitted(options.held_out))?;
+    for (part, group) in parts.iter_mut().zip(searched) {
+        part.fitted = Errors::of(fitted.relative_errors(&group.variants));
         part.held_out = Errors::of(held_out.relative_errors(&group.variants));
     }
     Ok(Fit { calibration, parts })

@@ -8,7 +8,7 @@ use sglsim_kernels::{CoefficientInfo, Coefficients, Hardware, LawSet};
 
 use crate::CalibrateError;
 use crate::dataset::{Dataset, Sample, Variant};
-use crate::operator::{Call, Kind, Operator, symbol_name};
+use crate::operator::{BYTE, Call, Kind, Operator, symbol_name};
 
 /// Families that say how work is spread, not how fast the hardware is: measured by a run, not here.
 const NOT_OF_THE_HARDWARE: &[&str] = &["expert"];
@@ -43,7 +43,7 @@ impl Laws {
         let theta: Vec<CoefficientInfo> = Coefficients::infos()
             .filter(|info| !NOT_OF_THE_HARDWARE.contains(&info.family))
             .collect();
-        let mut fixed = values;
+        let mut fixed = values.with(BYTE, 1.0);
         for info in &theta {
             fixed.remove(&info.name());
         }
@@ -173,5 +173,41 @@ impl Component {
         let families: BTreeMap<&str, ()> =
             self.theta.iter().map(|at| (laws.theta[*at].family, ())).collect();
         families.into_keys().collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sglsim_hw::Gpu;
+    use sglsim_units::HashMap;
+
+    use super::*;
+
+    /// A law whose units do not fit would be found only by whoever has a table of that operator.
+    #[test]
+    fn every_operator_has_a_law_at_its_defaults() {
+        let topology = Topology::of(Gpu::preset("H100").unwrap()).unwrap();
+        let theta = Coefficients::for_architecture(topology.gpu().architecture);
+        let laws = Laws::of(&topology, &theta).unwrap();
+        let of_model: HashMap<&str, f64> =
+            [("top_k", 8.0), ("num_experts", 64.0)].into_iter().collect();
+        for operator in Operator::all() {
+            let sizes = operator.arguments.iter().filter(|argument| argument.kind == Kind::Size);
+            let size = |argument: &crate::Argument| match argument.default {
+                Some(text) => text.parse().unwrap(),
+                None => of_model.get(argument.name).copied().unwrap_or(128.0),
+            };
+            let word = |argument: &crate::Argument| {
+                argument.default.unwrap_or_default().trim_matches('\'').to_owned()
+            };
+            let variant = Variant {
+                operator,
+                sizes: sizes.map(size).collect(),
+                words: operator.words().map(word).collect(),
+            };
+            let law = laws.law(&variant).unwrap_or_else(|error| panic!("{operator:?}: {error}"));
+            let law = law.unwrap_or_else(|reason| panic!("{operator:?}: {reason}"));
+            assert!(!law.theta.is_empty(), "{operator:?} has nothing to fit");
+        }
     }
 }

@@ -71,6 +71,7 @@ pub use errors::Errors;
 pub use fit::{Fit, FitOptions, FittedCoefficient, FittedPart, Remark, fit};
 pub use mapping::Mapping;
 pub use operator::{Argument, Kind, Operator};
-pub use score::{Point, Regime, Rows, Score, TableScore, score};
+pub use score::{Point, Rows, Score, TableScore, score};
+pub use sglsim_kernels::Regime;
 
 pub(crate) use score::CalibrationErrors;

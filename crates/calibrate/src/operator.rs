@@ -62,6 +62,10 @@ const fn count(name: &'static str, doc: &'static str) -> Argument {
     Argument { name, kind: Kind::Count, default: None, doc }
 }
 
+const fn data(name: &'static str, doc: &'static str) -> Argument {
+    Argument { name, kind: Kind::Data, default: None, doc }
+}
+
 const fn size(name: &'static str, doc: &'static str) -> Argument {
     Argument { name, kind: Kind::Size, default: None, doc }
 }
@@ -123,8 +127,12 @@ static ALL: &[Operator] = &[
 pub(crate) struct Call<'a> {
     pub(crate) laws: &'a LawSet,
     pub(crate) on: &'a Hardware,
+    byte: Expr,
     arguments: Vec<(&'static str, Value)>,
 }
+
+/// Symbol of one byte: a number alone would say nothing of units.
+pub(crate) const BYTE: &str = "one_byte";
 
 enum Value {
     Symbol(Expr),
@@ -144,14 +152,14 @@ impl<'a> Call<'a> {
         let mut arguments = Vec::new();
         for argument in operator.arguments {
             let value = match argument.kind {
-                Kind::Count => Value::Symbol(cx.symbol(symbol(argument))?),
-                Kind::Data => Value::Symbol(cx.symbol(symbol(argument))?),
+                Kind::Count | Kind::Data => Value::Symbol(cx.symbol(symbol(argument))?),
                 Kind::Size => Value::Size(sizes.next().copied().unwrap_or(f64::NAN)),
                 Kind::Word => Value::Word(words.next().cloned().unwrap_or_default()),
             };
             arguments.push((argument.name, value));
         }
-        Ok(Self { laws, on, arguments })
+        let byte = cx.symbol(Symbol::real(BYTE).positive().unit("B"))?;
+        Ok(Self { laws, on, byte, arguments })
     }
 
     fn value(&self, name: &str) -> &Value {
@@ -159,7 +167,7 @@ impl<'a> Call<'a> {
         &found.expect("a law reads arguments of its operator").1
     }
 
-    /// The symbol of a count or of an amount of data.
+    /// The symbol of a count, or of an amount of data as a count of bytes.
     pub(crate) fn count(&self, name: &str) -> Expr {
         match self.value(name) {
             Value::Symbol(symbol) => symbol.clone(),
@@ -185,18 +193,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The size of a row of one byte \[B\].
+    pub(crate) fn byte(&self) -> Expr {
+        self.byte.clone()
+    }
+
     pub(crate) fn constant(&self, value: u32) -> Expr {
         self.on.sm_count.context().constant(value)
     }
 }
 
-/// The symbol of an argument. What may be zero has a default of zero.
+/// The symbol of an argument: a count, also of bytes, so that laws may call them rows of one byte.
+/// What may be zero has a default of zero.
 fn symbol(argument: &Argument) -> Symbol {
-    let name = symbol_name(argument);
-    let symbol = match argument.kind {
-        Kind::Data => Symbol::real(name).unit("B"),
-        _ => Symbol::int(name),
-    };
+    let symbol = Symbol::int(symbol_name(argument));
     if argument.default == Some("0") { symbol.non_negative() } else { symbol.positive() }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sglsim_hw::Topology;
-use sglsim_kernels::{CalibrationError, Coefficients, HeldOut};
+use sglsim_kernels::{CalibrationError, Coefficients, HeldOut, Regime};
 
 use crate::dataset::Dataset;
 use crate::laws::{Law, Laws};
@@ -67,33 +67,6 @@ pub struct Point {
     /// What bounds the call, according to its law.
     pub regime: Regime,
     variant: usize,
-}
-
-/// What bounds a call: the figure of the hardware that its time depends on most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Regime {
-    /// Peak rate of the matrix units.
-    Compute,
-    /// Bandwidth of the device memory.
-    Memory,
-    /// Bandwidth of links.
-    Communication,
-    /// None of them: launches, hops, synchronisation.
-    Launch,
-}
-
-impl Regime {
-    /// In a word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Compute => "compute",
-            Self::Memory => "memory",
-            Self::Communication => "communication",
-            Self::Launch => "launch",
-        }
-    }
 }
 
 impl Point {
@@ -176,7 +149,7 @@ pub fn score(
     let mut tables: Vec<TableScore> = tables.into_values().collect();
     for table in &mut tables {
         table.errors = Errors::of(table.points.iter().map(Point::relative_error));
-        for regime in [Regime::Compute, Regime::Memory, Regime::Communication, Regime::Launch] {
+        for regime in Regime::ALL {
             let of_regime = table.points.iter().filter(|point| point.regime == regime);
             if let Some(errors) = Errors::of(of_regime.map(Point::relative_error)) {
                 table.regimes.insert(regime, errors);
@@ -207,26 +180,13 @@ impl<'a> Scorer<'a> {
         self.inputs.extend(row);
         self.inputs.extend(self.figures.iter().map(|(_, value)| *value));
         let seconds = self.gradient.eval(&self.inputs, &mut self.slopes);
-        let mut shares = [
-            (Regime::Compute, 0.0),
-            (Regime::Memory, 0.0),
-            (Regime::Communication, 0.0),
-            (Regime::Launch, 1.0),
-        ];
-        for ((name, value), slope) in self.figures.iter().zip(&self.slopes[self.law.width()..]) {
-            let which = match name.as_str() {
-                "hbm_bandwidth" => 1,
-                name if name.starts_with("peak_flops") => 0,
-                name if name.ends_with("_bandwidth") => 2,
-                _ => continue,
-            };
-            // A rate that counts fully has the elasticity −1.
-            let share = -slope * value / seconds;
-            shares[which].1 += share;
-            shares[3].1 -= share;
-        }
-        let most = shares.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        (seconds, most.map_or(Regime::Launch, |(regime, _)| regime))
+        let slopes = &self.slopes[self.law.width()..];
+        let elasticities = self
+            .figures
+            .iter()
+            .zip(slopes)
+            .map(|((name, value), slope)| (name.as_str(), slope * value / seconds));
+        (seconds, Regime::of_shares(&Regime::shares(elasticities)))
     }
 }
 

@@ -68,8 +68,10 @@ struct BadPlot(PathBuf, #[source] std::io::Error);
 
 /// The deployment has no pool for such a batch.
 #[derive(Debug, thiserror::Error)]
-#[error("a batch that {0} is no batch of the chosen pool")]
-struct WrongPool(&'static str);
+#[error(
+    "`--batch` {0}, which no worker of `--pool {1}` does; leave `--pool` out or give `{2}=COUNT`"
+)]
+struct WrongPool(&'static str, &'static str, &'static str);
 
 /// One step, explained.
 struct Step {
@@ -152,8 +154,12 @@ impl Arguments {
         }
         match self.batch {
             Some(batch) if all.is_empty() => {
-                let does = if batch.extends() { "extends" } else { "decodes" };
-                Err(WrongPool(does).into())
+                // Every deployment has workers of both kinds.
+                Err(match batch.extends() {
+                    true => WrongPool("extends", "decode", "decode"),
+                    false => WrongPool("decodes", "prefill", "extend"),
+                }
+                .into())
             }
             _ => Ok(all),
         }

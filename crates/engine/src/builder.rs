@@ -276,10 +276,9 @@ impl Simulation {
         for pool in &self.plan.pools {
             for _ in 0..pool.workers {
                 let id = WorkerId::from_index(workers.len());
-                let ranks =
-                    (0..pool.plan.dp_size)
-                        .map(|_| self.rank(id, pool))
-                        .collect::<Result<Vec<_>, EngineError>>()?;
+                let ranks = (0..pool.plan.dp_size)
+                    .map(|rank| self.rank(id, rank, pool))
+                    .collect::<Result<Vec<_>, EngineError>>()?;
                 let cost: Box<dyn CostModel> = match &self.cost {
                     Some(make) => make(id, pool),
                     None => {
@@ -292,7 +291,7 @@ impl Simulation {
         Ok(workers)
     }
 
-    fn rank(&self, worker: WorkerId, pool: &PoolPlan) -> Result<Rank, EngineError> {
+    fn rank(&self, worker: WorkerId, rank: u32, pool: &PoolPlan) -> Result<Rank, EngineError> {
         let config = pool.scheduler.clone();
         let page = PageSize::new(config.page_size).expect("the plan checked the page size");
         let kv = PagePool::new(config.max_total_num_tokens, page);
@@ -311,7 +310,8 @@ impl Simulation {
                     Some(make) => make(worker),
                     None => {
                         let streams = RngStreams::new(self.scenario.seed);
-                        let streams = streams.child(u64::from(worker.0));
+                        // Every attention rank draws for itself.
+                        let streams = streams.child(u64::from(worker.0)).child(u64::from(rank));
                         pool.config.schedule_policy.build(&config, streams).map_err(|source| {
                             ScenarioError::Scheduler { pool: pool.path, source }
                         })?

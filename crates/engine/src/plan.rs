@@ -241,12 +241,11 @@ fn check_pool(
         let allowed = format!("at least one page ({} tokens)", config.page_size);
         return refuse("max_total_tokens", tokens.to_string(), &allowed);
     }
-    let name = |scheduler: SchedulerName| format!("{scheduler:?}").to_lowercase();
     if config.scheduler != SchedulerName::Sglang {
         if mode == DisaggregationMode::Decode {
             return refuse(
                 "scheduler",
-                name(config.scheduler),
+                config.scheduler.name().to_owned(),
                 "sglang in a pool that only decodes",
             );
         }

@@ -84,6 +84,18 @@ impl SchedulerName {
     /// Every name, in order of declaration.
     pub const ALL: [Self; 5] = [Self::Sglang, Self::Vllm, Self::Sarathi, Self::Orca, Self::Static];
 
+    /// The name as scenarios write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sglang => "sglang",
+            Self::Vllm => "vllm",
+            Self::Sarathi => "sarathi",
+            Self::Orca => "orca",
+            Self::Static => "static",
+        }
+    }
+
     /// The scheduler of that name; only SGLang's takes a queue order, the others serve first come,
     /// first served.
     #[must_use]

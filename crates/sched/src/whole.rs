@@ -39,6 +39,10 @@ impl WholeScheduler {
 
     /// Takes requests from the queue as long as there are rows, and memory for all they may need.
     fn admit(self, batch: &mut BatchState) -> Result<(), SchedError> {
+        // What those who run may still take matters only if somebody can come.
+        if batch.waiting.is_empty() || batch.free_rows() == 0 {
+            return Ok(());
+        }
         let page = TokenCount::from(batch.config().page_size);
         let most =
             |view: &ReqView| (view.prompt_tokens + view.max_new_tokens).next_multiple_of(page);

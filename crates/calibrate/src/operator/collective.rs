@@ -6,10 +6,9 @@ use sglsim_kernels::operator::collective::{
     AllGather, AllReduce, AllToAll, NcclRing, ReduceScatter,
 };
 
-use super::{Argument, Call, Kind, Operator, count, size, word};
+use super::{Argument, Call, Operator, count, data, size, word};
 
-const BYTES: Argument =
-    Argument { name: "bytes", kind: Kind::Data, default: None, doc: "size of the result [B]" };
+const BYTES: Argument = data("bytes", "size of the result [B]");
 const GROUP: Argument = count("ranks", "ranks that take part [1]");
 const DTYPE: Argument = word("dtype", "'bf16'", "number format");
 
@@ -37,7 +36,7 @@ collective!(
     "all-gather; the result is what a rank has in the end",
     |call| {
         let it =
-            AllGather { rows: rows(call), bytes_per_row: unit(call), group: call.count("ranks") };
+            AllGather { rows: rows(call), bytes_per_row: call.byte(), group: call.count("ranks") };
         Ok(call.laws.all_gather.time(&it, call.on))
     }
 );
@@ -48,7 +47,7 @@ collective!(
     |call| {
         let it = ReduceScatter {
             rows: rows(call),
-            bytes_per_row: unit(call),
+            bytes_per_row: call.byte(),
             group: call.count("ranks"),
         };
         Ok(call.laws.reduce_scatter.time(&it, call.on))
@@ -56,15 +55,11 @@ collective!(
 );
 
 fn all_reduce(call: &Call<'_>) -> AllReduce {
-    AllReduce { rows: rows(call), bytes_per_row: unit(call), group: call.count("ranks") }
+    AllReduce { rows: rows(call), bytes_per_row: call.byte(), group: call.count("ranks") }
 }
 
 fn rows(call: &Call<'_>) -> Expr {
     call.count("bytes")
-}
-
-fn unit(call: &Call<'_>) -> Expr {
-    call.constant(1)
 }
 
 pub(super) const EXPERT_EXCHANGE: Operator = Operator {

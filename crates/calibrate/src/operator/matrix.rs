@@ -4,6 +4,7 @@ use sglsim_expr::Expr;
 use sglsim_kernels::operator::MatrixFormat;
 use sglsim_kernels::operator::gemm::Gemm;
 use sglsim_kernels::operator::moe::Experts;
+use sglsim_model::Dtype;
 
 use super::{Call, Operator, count, size, word};
 
@@ -74,17 +75,19 @@ fn experts(call: &Call<'_>) -> Result<Expr, String> {
     Ok(call.laws.experts.time(&experts, call.on))
 }
 
-/// Format, size of a weight and size of an input \[B\]. Scales of a block of 128 × 128 weights are
-/// four bytes, those of a group of 32 or 128 narrow weights one or two.
+/// Format, size of a weight and size of an input \[B\].
 fn format(call: &Call<'_>) -> Result<(MatrixFormat, f64, f64), String> {
-    Ok(match call.word("dtype") {
-        "bf16" | "bfloat16" | "fp16" | "float16" | "half" => (MatrixFormat::Bf16, 2.0, 2.0),
-        "fp8" => (MatrixFormat::Fp8, 1.0, 1.0),
-        "fp8_block" => (MatrixFormat::Fp8Block, 1.0, 1.0),
-        "int8" => (MatrixFormat::Int8, 1.0, 1.0),
-        "int4_wo" | "int4" => (MatrixFormat::Int4, 0.516, 2.0),
-        "w4a16_mxfp4" => (MatrixFormat::Int4, 0.531, 2.0),
-        "nvfp4" | "fp4" => (MatrixFormat::Fp4, 0.5625, 0.5625),
+    let (format, weight, input) = match call.word("dtype") {
+        "bf16" | "bfloat16" | "fp16" | "float16" | "half" => {
+            (MatrixFormat::Bf16, Dtype::Bf16, Dtype::Bf16)
+        }
+        "fp8" => (MatrixFormat::Fp8, Dtype::Fp8, Dtype::Fp8),
+        "fp8_block" => (MatrixFormat::Fp8Block, Dtype::Fp8, Dtype::Fp8),
+        "int8" => (MatrixFormat::Int8, Dtype::Int8, Dtype::Int8),
+        "int4_wo" | "int4" => (MatrixFormat::Int4, Dtype::Int4, Dtype::Bf16),
+        "w4a16_mxfp4" => (MatrixFormat::Int4, Dtype::Mxfp4, Dtype::Bf16),
+        "nvfp4" | "fp4" => (MatrixFormat::Fp4, Dtype::Fp4, Dtype::Fp4),
         other => return Err(format!("no law for the number format {other}")),
-    })
+    };
+    Ok((format, weight.bytes(), input.bytes()))
 }

@@ -46,7 +46,9 @@ fn a_batch_that_cannot_be_says_why() {
     }
     let answer = of(&["--batch", "extend=5", "--pool", "decode"]);
     assert_eq!(answer.code, 1);
-    assert!(answer.stderr.contains("a batch that extends is no batch of the chosen pool"));
+    assert!(answer.stderr.contains(
+        "`--batch` extends, which no worker of `--pool decode` does; leave `--pool` out"
+    ));
     let answer = of(&["--plot", "no/such/folder.svg"]);
     assert!(answer.stderr.contains("cannot write the plot into `no/such/folder.svg`"));
 }

@@ -5,17 +5,23 @@ use sglsim_expr::{Context, Expr, Symbol, ceil, max, min, piecewise, pow};
 /// What it depends on.
 pub(crate) const INPUTS: [&str; 4] = ["tokens", "context", "tp", "ep"];
 
-const OPERATORS: u32 = 24;
+/// How many operators [`law`] has.
+pub(crate) const OPERATORS: u32 = 24;
 
 /// Rooflines of many operators, some with a choice of kernels.
 pub(crate) fn law() -> Expr {
+    operators(OPERATORS)
+}
+
+/// As [`law`], of so many operators.
+pub(crate) fn operators(count: u32) -> Expr {
     let cx = Context::new();
     let symbol =
         |name: &str| cx.symbol(Symbol::int(name).at_least(1.0).at_most(1e6)).expect("a new symbol");
     let [tokens, context, tp, ep] = INPUTS.map(symbol);
     let rows = 128 * ceil(&tokens / 128);
     let active = 256 * (1 - pow(0.96875, &tokens));
-    (1..=OPERATORS)
+    (1..=count)
         .map(|k| {
             let share = f64::from(k) / f64::from(OPERATORS);
             let flops = &rows * (4096 * k) / &tp;

@@ -176,26 +176,10 @@ impl Printer<'_> {
                 self.out.push(']');
             }
             Node::FixedPoint { index, lo, hi, body } => {
-                self.out.push_str("fixed_point(");
-                self.index(*index);
-                self.out.push_str(" in ");
-                self.print(*lo, Level::Sum, nesting);
-                self.out.push_str("..");
-                self.print(*hi, Level::Sum, nesting);
-                self.out.push_str(": ");
-                self.print(*body, Level::Or, nesting);
-                self.out.push(')');
+                self.binder(["fixed_point(", " in "], *index, [*lo, *hi, *body], nesting);
             }
             Node::Sum { index, lo, hi, body } => {
-                self.out.push_str("sum(");
-                self.index(*index);
-                self.out.push_str(" = ");
-                self.print(*lo, Level::Sum, nesting);
-                self.out.push_str("..");
-                self.print(*hi, Level::Sum, nesting);
-                self.out.push_str(": ");
-                self.print(*body, Level::Or, nesting);
-                self.out.push(')');
+                self.binder(["sum(", " = "], *index, [*lo, *hi, *body], nesting);
             }
         }
     }
@@ -205,6 +189,20 @@ impl Printer<'_> {
             Some(_) => self.out.push_str(&written(name)),
             None => self.out.push_str(name),
         }
+    }
+
+    /// A node with a running index: `sum(i = lo..hi: body)`, or `fixed_point(x in lo..hi: body)`.
+    fn binder(&mut self, words: [&str; 2], index: u32, parts: [Id; 3], nesting: usize) {
+        let [lo, hi, body] = parts;
+        self.out.push_str(words[0]);
+        self.index(index);
+        self.out.push_str(words[1]);
+        self.print(lo, Level::Sum, nesting);
+        self.out.push_str("..");
+        self.print(hi, Level::Sum, nesting);
+        self.out.push_str(": ");
+        self.print(body, Level::Or, nesting);
+        self.out.push(')');
     }
 
     fn index(&mut self, index: u32) {

@@ -68,7 +68,7 @@ pub struct OperatorTime {
 }
 
 /// What a time is spent on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Regime {
     /// Arithmetic: faster matrix units would help.
     Compute,
@@ -84,6 +84,48 @@ impl Regime {
     /// All of them.
     pub const ALL: [Regime; 4] =
         [Regime::Compute, Regime::Memory, Regime::Communication, Regime::Launch];
+
+    /// What a law waits for whose time depends on this rate, by the name of its symbol in
+    /// [`Hardware`](crate::Hardware); `None` if it is no rate of a resource.
+    #[must_use]
+    pub fn of_rate(symbol: &str) -> Option<Self> {
+        if symbol.contains("peak_flops_") {
+            Some(Self::Compute)
+        } else if symbol.ends_with("hbm_bandwidth") {
+            Some(Self::Memory)
+        } else if symbol.ends_with("scale_up_bandwidth") || symbol.ends_with("scale_out_bandwidth")
+        {
+            Some(Self::Communication)
+        } else {
+            None
+        }
+    }
+
+    /// The greatest of shares in the order of [`Regime::ALL`]; the first of equals.
+    #[must_use]
+    pub fn of_shares(shares: &[f64; 4]) -> Self {
+        let mut most = 0;
+        for (at, share) in shares.iter().enumerate() {
+            if *share > shares[most] {
+                most = at;
+            }
+        }
+        Self::ALL[most]
+    }
+
+    /// Shares of a time that is spent on each, in the order of [`Regime::ALL`], from the elasticity
+    /// of the time to each rate: one that counts fully has −1. What is left is `Launch`.
+    pub fn shares<'a>(elasticities: impl IntoIterator<Item = (&'a str, f64)>) -> [f64; 4] {
+        let mut shares = [0.0; 4];
+        for (symbol, elasticity) in elasticities {
+            if let Some(regime) = Self::of_rate(symbol) {
+                shares[regime as usize] -= elasticity;
+            }
+        }
+        let spent: f64 = shares.iter().sum();
+        shares[Self::Launch as usize] = (1.0 - spent).max(0.0);
+        shares
+    }
 }
 
 impl fmt::Display for Regime {
@@ -101,13 +143,7 @@ impl OperatorTime {
     /// What most of the time is spent on.
     #[must_use]
     pub fn regime(&self) -> Regime {
-        let mut most = 0;
-        for (at, share) in self.shares.iter().enumerate() {
-            if *share > self.shares[most] {
-                most = at;
-            }
-        }
-        Regime::ALL[most]
+        Regime::of_shares(&self.shares)
     }
 
     /// Adds the calls of another operator.
@@ -160,24 +196,11 @@ impl Breakdown {
     }
 }
 
-/// The resource whose rate a symbol of [`Hardware`](crate::Hardware) is, by its name.
-fn resource(symbol: &str) -> Option<Regime> {
-    if symbol.contains("peak_flops_") {
-        Some(Regime::Compute)
-    } else if symbol.ends_with("hbm_bandwidth") {
-        Some(Regime::Memory)
-    } else if symbol.ends_with("scale_up_bandwidth") || symbol.ends_with("scale_out_bandwidth") {
-        Some(Regime::Communication)
-    } else {
-        None
-    }
-}
-
 fn operator_times(all: &[Operator], point: &Values) -> Result<Vec<OperatorTime>, KernelError> {
     let rates: Vec<(&str, f64)> =
-        point.iter().filter(|(name, _)| resource(name).is_some()).collect();
+        point.iter().filter(|(name, _)| Regime::of_rate(name).is_some()).collect();
     let (names, at): (Vec<&str>, Vec<f64>) = rates.into_iter().unzip();
-    let rest: Values = point.iter().filter(|(name, _)| resource(name).is_none()).collect();
+    let rest: Values = point.iter().filter(|(name, _)| Regime::of_rate(name).is_none()).collect();
     let bound: Vec<Expr> = all.iter().map(|operator| operator.time.bind(&rest)).collect();
     let program = Program::compile(&bound.iter().collect::<Vec<_>>(), &names)?;
     let (mut gradient, mut slopes) = (program.gradient(), vec![0.0; names.len()]);
@@ -187,14 +210,9 @@ fn operator_times(all: &[Operator], point: &Values) -> Result<Vec<OperatorTime>,
         if time <= 0.0 {
             continue;
         }
-        let mut shares = [0.0; 4];
-        for ((name, rate), slope) in names.iter().zip(&at).zip(&slopes) {
-            if let Some(regime) = resource(name) {
-                shares[regime as usize] -= slope * rate / time;
-            }
-        }
-        let bandwidths: f64 = shares.iter().sum();
-        shares[Regime::Launch as usize] = (1.0 - bandwidths).max(0.0);
+        let elasticities = names.iter().zip(&at).zip(&slopes);
+        let elasticities = elasticities.map(|((name, rate), slope)| (*name, slope * rate / time));
+        let shares = Regime::shares(elasticities);
         let roofline = &operator.roofline;
         let mut least = 0.0_f64;
         for limit in [&roofline.compute, &roofline.memory, &roofline.communication] {
