@@ -1,5 +1,7 @@
 //! Tables, fits and scores, end to end.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -115,7 +117,7 @@ fn published_tables_are_expressed() {
         ("aiconfigurator/h100_sxm/mla/generation_mla_perf__sglang-0.5.14.csv.gz", &["mla_decode"]),
     ] {
         let mut data = Dataset::new();
-        data.add(&folder.join(file)).unwrap();
+        data.add(folder.join(file)).unwrap();
         let score = score(&data, &topology, &theta, Rows::All).unwrap();
         for op in ops {
             let rows = score.tables.iter().filter(|table| table.op.starts_with(op));
