@@ -41,6 +41,8 @@ pub(crate) struct Arena {
     pub(crate) indices: Vec<String>,
     /// Which indices are real numbers: the unknowns of fixed points.
     unknowns: HashSet<u32>,
+    /// Least and greatest value of an index, where the sums over it are known beforehand.
+    ranges: HashMap<u32, (f64, f64)>,
     pub(crate) tables: Vec<Arc<[f64]>>,
     table_ids: HashMap<Box<[u64]>, u32>,
     pub(crate) errors: Vec<ExprError>,
@@ -169,6 +171,16 @@ impl Arena {
     pub(crate) fn new_unknown(&mut self, name: &str) -> Id {
         let at = self.register_index(name);
         self.unknowns.insert(at);
+        self.intern(&Node::Index(at))
+    }
+
+    /// A new index or unknown whose every value is in a range.
+    pub(crate) fn new_ranged(&mut self, name: &str, unknown: bool, range: (f64, f64)) -> Id {
+        let at = self.register_index(name);
+        if unknown {
+            self.mark_unknown(at);
+        }
+        self.ranges.insert(at, range);
         self.intern(&Node::Index(at))
     }
 
@@ -375,7 +387,11 @@ impl Arena {
                     sort => Facts { lo, hi, integer: sort == Sort::Int, ..Facts::any() }.settled(),
                 }
             }
-            Node::Index(at) => Facts { integer: !self.is_unknown(*at), ..Facts::any() },
+            Node::Index(at) => {
+                let (lo, hi) =
+                    self.ranges.get(at).copied().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+                Facts { lo, hi, integer: !self.is_unknown(*at), ..Facts::any() }
+            }
             Node::Invalid(_) => Facts { finite: false, ..Facts::any() },
             Node::Add { constant, terms } => {
                 let start = Facts::constant(constant.to_f64(), constant.is_integer());

@@ -128,22 +128,33 @@ impl Context {
 impl Arena {
     /// Copies an expression of another arena, with its symbols, indices, names and errors.
     fn import(&mut self, source: &Arena, root: Id) -> Id {
+        let declare = |arena: &mut Arena, symbol: &Symbol| {
+            arena.declare(symbol.clone()).unwrap_or_else(|error| arena.invalid(error))
+        };
+        self.import_with(source, &[root], &mut HashMap::default(), declare)[0]
+    }
+
+    /// As [`Arena::import`], with `symbol` deciding what stands for a symbol. `indices` are those
+    /// that stand for the source's, and get the new ones.
+    pub(crate) fn import_with(
+        &mut self,
+        source: &Arena,
+        roots: &[Id],
+        indices: &mut HashMap<u32, Id>,
+        symbol: impl Fn(&mut Arena, &Symbol) -> Id,
+    ) -> Vec<Id> {
         let mut done: HashMap<Id, Id> = HashMap::default();
-        let mut indices: HashMap<u32, Id> = HashMap::default();
-        for id in source.reachable(&[root]) {
+        for id in source.reachable(roots) {
             let new = match source.shape(id) {
-                Node::Symbol(at) => match self.declare(source.symbols[at as usize].clone()) {
-                    Ok(symbol) => symbol,
-                    Err(error) => self.invalid(error),
-                },
-                Node::Index(at) => self.import_index(source, at, &mut indices),
+                Node::Symbol(at) => symbol(self, &source.symbols[at as usize]),
+                Node::Index(at) => self.import_index(source, at, indices),
                 Node::Invalid(at) => self.invalid(source.errors[at as usize].clone()),
                 Node::Sum { index, lo, hi, body } => {
-                    let index = self.import_index(source, index, &mut indices);
+                    let index = self.import_index(source, index, indices);
                     self.sum_over(index, done[&lo], done[&hi], done[&body])
                 }
                 Node::FixedPoint { index, lo, hi, body } => {
-                    let index = self.import_index(source, index, &mut indices);
+                    let index = self.import_index(source, index, indices);
                     self.fixed_point_of(index, done[&lo], done[&hi], done[&body])
                 }
                 Node::Table { table, index } => {
@@ -158,7 +169,7 @@ impl Arena {
             self.note(new, source.known(id));
             done.insert(id, new);
         }
-        done[&root]
+        roots.iter().map(|root| done[root]).collect()
     }
 
     fn import_index(&mut self, source: &Arena, at: u32, seen: &mut HashMap<u32, Id>) -> Id {

@@ -99,8 +99,34 @@
 //! # Ok::<(), sglsim_expr::ExprError>(())
 //! ```
 //!
-//! [`Expr::active_arms`] tells which kernel, bottleneck and branch decide at a point, and how far the
-//! next one is.
+//! # Regimes
+//!
+//! [`Expr::active_arms`] tells which kernel, bottleneck and branch decide at a point;
+//! [`Module::regime`] how far each symbol can go until something else does, proven by bounds.
+//! [`Expr::monotonicity`] proves over a box ([`Bounds`]) that a value rises or falls, and
+//! [`Expr::specialise`] gives the smaller formula that holds in it.
+//!
+//! ```
+//! use sglsim_expr::{Bounds, Context, Limits, Module, Monotonicity, Values};
+//! let text = "
+//! module step
+//! variable tp: int in [1, 16] = 2
+//! parameter tokens: int >= 1 = 4096
+//! part compute = 12 * tokens / tp
+//! part launch = 4000 * tp
+//! part time = max(compute, launch)
+//! objective step = time
+//! ";
+//! let module = Module::parse(&Context::new(), text)?;
+//! let arms = module.active_arms(&Values::new())?;
+//! assert_eq!(arms[0].to_string(), "time: max compute (24576), 67.4 % before launch (8000)");
+//! let few = Bounds::from([("tp", (1.0, 3.0))]);
+//! assert_eq!(module.monotonicity(&few)?, [("tp".to_owned(), Monotonicity::Decreasing)]);
+//! let long = few.with("tokens", 4096.0, 1e6);
+//! let special = module.objective.specialise(&long, &Limits::default())?;
+//! assert_eq!(special.expr.to_string(), "12 * tokens / tp");
+//! # Ok::<(), sglsim_expr::ExprError>(())
+//! ```
 //!
 //! # Simplifying
 //!
@@ -139,11 +165,14 @@
 //!   bits.
 //! * LaTeX ([`Module::to_latex`]) and content MathML ([`Module::to_mathml`]): one equation per named
 //!   part.
+//! * text ([`Module::to_text`]): statements to be read and written by hand, and read back by
+//!   [`Module::parse`] and [`Context::parse`], which report every mistake with its place.
 //!
 //! A single [`Expr`] goes to SymPy, JSON, LaTeX and MathML too. Parts given a name by
 //! [`Expr::named`] keep it in all of them.
 
 mod arena;
+mod bounds;
 mod build;
 mod context;
 mod dimension;
@@ -153,6 +182,7 @@ mod expr;
 mod facts;
 mod math;
 mod module;
+mod monotone;
 mod node;
 mod number;
 mod ops;
@@ -160,23 +190,26 @@ mod regime;
 mod sensitivity;
 mod simplify;
 mod special;
+mod specialise;
 mod symbol;
 mod tape;
 mod text;
 mod values;
 
+pub use bounds::Bounds;
 pub use context::Context;
 pub use dimension::Dimension;
 pub use error::ExprError;
 pub use export::{AmplModel, JSON_SCHEMA, Sense};
 pub use expr::Expr;
 pub use module::{Constraint, Module};
+pub use monotone::Monotonicity;
 pub use number::Number;
 pub use ops::{
     Operand, add_of, all_of, ceil, ceil_div, exp, floor, floor_div, ln, max, max_of, min, min_of,
     piecewise, pow, sqrt, sum,
 };
-pub use regime::{ActiveArm, Decision, NextArm};
+pub use regime::{ActiveArm, Decision, NextArm, Reach, Reaction, RegimeReport};
 pub use sensitivity::Sensitivity;
 pub use simplify::{Limits, Simplified, Stop};
 pub use special::{abs, fixed_point, lookup, min_of_feasible, modulo, table};

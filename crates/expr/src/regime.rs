@@ -1,5 +1,10 @@
 //! Which arm decides: the regime of a formula at a point.
 
+mod distance;
+mod report;
+
+pub use report::{Reach, Reaction, RegimeReport};
+
 use std::fmt;
 
 use sglsim_units::HashSet;
@@ -86,6 +91,11 @@ impl Expr {
     ///
     /// As [`Expr::evaluate`].
     pub fn active_arms(&self, values: &Values) -> Result<Vec<ActiveArm>, ExprError> {
+        Ok(self.decided(values)?.into_iter().map(|decided| decided.told).collect())
+    }
+
+    /// The decisions of [`Expr::active_arms`], with all their arms.
+    fn decided(&self, values: &Values) -> Result<Vec<Decided>, ExprError> {
         self.evaluate(values)?;
         let symbols = self.free_symbols();
         let names: Vec<&str> = symbols.iter().map(|symbol| symbol.name.as_str()).collect();
@@ -126,8 +136,38 @@ struct Regime<'a> {
     values: &'a [f64],
 }
 
+/// A decision that is told, with everything it chooses from.
+struct Decided {
+    kind: Decision,
+    arms: Vec<Arm>,
+    chosen: usize,
+    told: ActiveArm,
+}
+
+/// What can be chosen, where its guard holds if it has one.
+struct Arm {
+    name: String,
+    value: Id,
+    guard: Option<Id>,
+}
+
+/// The arm that counts.
+fn choose(kind: Decision, arms: &[Arm], value: impl Fn(Id) -> f64) -> Option<usize> {
+    let mut feasible = arms
+        .iter()
+        .enumerate()
+        .filter(|(_, arm)| arm.guard.is_none_or(|guard| value(guard) != 0.0));
+    if kind == Decision::Piecewise {
+        return feasible.next().map(|(at, _)| at);
+    }
+    let sign = if kind == Decision::Max { -1.0 } else { 1.0 };
+    // Of equal arms the first counts.
+    let cost = |arm: &Arm| sign * value(arm.value);
+    feasible.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b))).map(|(at, _)| at)
+}
+
 impl Regime<'_> {
-    fn decisions(&self, root: Id) -> Vec<ActiveArm> {
+    fn decisions(&self, root: Id) -> Vec<Decided> {
         let mut found = Vec::new();
         let mut live: HashSet<Id> = [root].into_iter().collect();
         // Parents have greater ids than their children.
@@ -136,10 +176,19 @@ impl Regime<'_> {
                 continue;
             }
             let node = self.arena.shape(*id);
-            match self.decision(*id, &node) {
-                Some((arm, next)) => {
-                    live.insert(next);
-                    found.extend(arm);
+            let decision = self.arms(&node).and_then(|(kind, arms)| {
+                let chosen = choose(kind, &arms, |id| self.value(id))?;
+                Some((kind, arms, chosen))
+            });
+            match decision {
+                Some((kind, arms, chosen)) => {
+                    live.insert(arms[chosen].value);
+                    let labelled =
+                        self.labelled(*id) || arms.iter().any(|arm| self.labelled(arm.value));
+                    if kind == Decision::Choice || labelled {
+                        let told = self.told(*id, kind, &arms, chosen);
+                        found.push(Decided { kind, arms, chosen, told });
+                    }
                 }
                 None => node.for_each_child(|child| {
                     live.insert(child);
@@ -149,79 +198,66 @@ impl Regime<'_> {
         found
     }
 
-    /// The decision of a node, if it is to be told, and the arm that counts.
-    fn decision(&self, id: Id, node: &Node<Number>) -> Option<(Option<ActiveArm>, Id)> {
-        let (decision, arms): (Decision, Vec<(String, Id)>) = match node {
-            Node::Max(arms) => (Decision::Max, arms.iter().map(|a| (self.name(*a), *a)).collect()),
-            Node::Min(arms) => (Decision::Min, arms.iter().map(|a| (self.name(*a), *a)).collect()),
+    /// What a node chooses from, if it does.
+    fn arms(&self, node: &Node<Number>) -> Option<(Decision, Vec<Arm>)> {
+        let plain = |value: &Id| Arm { name: self.name(*value), value: *value, guard: None };
+        Some(match node {
+            Node::Max(arms) => (Decision::Max, arms.iter().map(plain).collect()),
+            Node::Min(arms) => (Decision::Min, arms.iter().map(plain).collect()),
             Node::MinOf(choices) => {
-                let feasible = choices.iter().filter(|choice| self.value(choice.guard) != 0.0);
-                let arms = feasible.map(|choice| (choice.name.to_string(), choice.value));
+                let arms = choices.iter().map(|choice| {
+                    let guard = (!self.arena.always(choice.guard)).then_some(choice.guard);
+                    Arm { name: choice.name.to_string(), value: choice.value, guard }
+                });
                 (Decision::Choice, arms.collect())
             }
             Node::Piecewise { arms, otherwise } => {
-                return Some(self.branch(id, arms, *otherwise));
+                let guarded = arms.iter().map(|(guard, value)| {
+                    let name = format!("{} if {}", self.name(*value), self.arena.text(*guard, 80));
+                    Arm { name, value: *value, guard: Some(*guard) }
+                });
+                let name = format!("{} otherwise", self.name(*otherwise));
+                let last = Arm { name, value: *otherwise, guard: None };
+                (Decision::Piecewise, guarded.chain([last]).collect())
             }
             _ => return None,
-        };
-        let sign = if decision == Decision::Max { -1.0 } else { 1.0 };
-        let mut order: Vec<usize> = (0..arms.len()).collect();
-        // Stable: of equal arms the first counts.
-        let cost = |at: usize| sign * self.value(arms[at].1);
-        order.sort_by(|a, b| cost(*a).total_cmp(&cost(*b)));
-        let (name, chosen) = arms.get(*order.first()?)?;
-        let value = self.value(*chosen);
-        let next = order.get(1).map(|at| {
-            let other = self.value(arms[*at].1);
-            NextArm { arm: arms[*at].0.clone(), value: other, margin: (other - value).abs() }
-        });
-        let told = decision == Decision::Choice
-            || self.labelled(id)
-            || arms.iter().any(|(_, arm)| self.labelled(*arm));
-        let told = told.then(|| ActiveArm {
-            decides: self.name(id),
-            decision,
-            arm: name.clone(),
-            value,
-            next,
-        });
-        Some((told, *chosen))
+        })
     }
 
-    fn branch(&self, id: Id, arms: &[(Id, Id)], otherwise: Id) -> (Option<ActiveArm>, Id) {
-        let at = arms.iter().position(|(guard, _)| self.value(*guard) != 0.0);
-        let (chosen, why) = match at {
-            Some(at) => (arms[at].1, format!(" if {}", self.arena.text(arms[at].0, 80))),
-            None => (otherwise, " otherwise".to_owned()),
+    fn told(&self, id: Id, kind: Decision, arms: &[Arm], chosen: usize) -> ActiveArm {
+        let value = self.value(arms[chosen].value);
+        let next = match kind {
+            Decision::Piecewise => self.next_comparison(&arms[..=chosen]),
+            _ => {
+                let feasible = |arm: &Arm| arm.guard.is_none_or(|guard| self.value(guard) != 0.0);
+                let others = arms.iter().enumerate();
+                let others = others.filter(|(at, arm)| *at != chosen && feasible(arm));
+                let next = others.map(|(_, arm)| {
+                    let other = self.value(arm.value);
+                    NextArm { arm: arm.name.clone(), value: other, margin: (other - value).abs() }
+                });
+                next.min_by(|a, b| a.margin.total_cmp(&b.margin))
+            }
         };
-        let values = || arms.iter().map(|(_, value)| *value).chain([otherwise]);
-        if !(self.labelled(id) || values().any(|value| self.labelled(value))) {
-            return (None, chosen);
-        }
-        let tested = &arms[..at.map_or(arms.len(), |at| at + 1)];
-        let guards: Vec<Id> = tested.iter().map(|(guard, _)| *guard).collect();
+        let (decides, arm) = (self.name(id), arms[chosen].name.clone());
+        ActiveArm { decides, decision: kind, arm, value, next }
+    }
+
+    /// The comparison that is closest to changing, in the guards of arms.
+    fn next_comparison(&self, arms: &[Arm]) -> Option<NextArm> {
+        let guards: Vec<Id> = arms.iter().filter_map(|arm| arm.guard).collect();
         let sides = |guard: Id| match *self.arena.node(guard) {
             Node::Le(a, b) | Node::Lt(a, b) | Node::Eq(a, b) => Some((guard, a, b)),
             _ => None,
         };
         let boolean = |id: Id| self.arena.facts(id).boolean;
-        let comparisons =
-            self.arena.reachable_while(&guards, boolean).into_iter().filter_map(sides);
-        let next = comparisons
-            .map(|(guard, a, b)| NextArm {
-                arm: self.arena.text(guard, 80),
-                value: self.value(a),
-                margin: (self.value(a) - self.value(b)).abs(),
-            })
-            .min_by(|a, b| a.margin.total_cmp(&b.margin));
-        let told = ActiveArm {
-            decides: self.name(id),
-            decision: Decision::Piecewise,
-            arm: self.name(chosen) + &why,
-            value: self.value(chosen),
-            next,
-        };
-        (Some(told), chosen)
+        let comparisons = self.arena.reachable_while(&guards, boolean);
+        let next = comparisons.into_iter().filter_map(sides).map(|(guard, a, b)| NextArm {
+            arm: self.arena.text(guard, 80),
+            value: self.value(a),
+            margin: (self.value(a) - self.value(b)).abs(),
+        });
+        next.min_by(|a, b| a.margin.total_cmp(&b.margin))
     }
 
     fn value(&self, id: Id) -> f64 {

@@ -16,13 +16,16 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use egg::RecExpr;
 use sglsim_units::{HashMap, HashSet};
 
-use crate::arena::Arena;
-use crate::export::is_atom;
+use crate::arena::{Arena, NumId};
+use crate::export::{Uses, is_atom};
+use crate::facts::FreeSet;
 use crate::module::Roots;
 use crate::node::{Id, Node};
 use crate::{Expr, Program, Sort, Symbol};
+use language::{Search, Term};
 
 /// How far [`Expr::simplify`] may go. No limit is a time: the result never depends on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,26 +109,34 @@ impl Expr {
         let best = accept(pruned_expr, cost_before);
         let start = best.as_ref().map_or(self.id, |(expr, _)| expr.id);
         let limit = best.as_ref().map_or(cost_before, |(_, cost)| *cost);
-        let (stop, rewritten) = self.cx.lock().rewrite(start, limits);
-        let Some(rewritten) = rewritten else {
-            return keep(stop, best);
+        let rewriting = self.cx.lock().rewriting(start, limits);
+        let Some(found) = rewriting.found.as_ref() else {
+            return keep(rewriting.stop, best);
         };
+        let rewritten = self.cx.lock().rewritten(&rewriting.parts, found);
         if rewritten == start {
-            return keep(stop, best);
+            return keep(rewriting.stop, best);
         }
         match accept(self.cx.expr(rewritten), limit) {
-            Some(better) => keep(stop, Some(better)),
+            Some(better) => keep(rewriting.stop, Some(better)),
             None => keep(Stop::Rejected, best),
         }
     }
 }
 
+/// The parts of an expression, and the best form found for each.
+struct Rewriting {
+    stop: Stop,
+    parts: Vec<Id>,
+    found: Option<Vec<RecExpr<Term>>>,
+}
+
 impl Arena {
-    /// Rewrites an expression part by part, a part being what hangs below a name.
-    fn rewrite(&mut self, root: Id, limits: &Limits) -> (Stop, Option<Id>) {
+    /// Looks for better forms part by part, a part being what hangs below a name, or is used twice.
+    fn rewriting(&self, root: Id, limits: &Limits) -> Rewriting {
         let all = self.reachable(&[root]);
         if all.len() > limits.nodes {
-            return (Stop::Nodes, None);
+            return Rewriting { stop: Stop::Nodes, parts: Vec::new(), found: None };
         }
         // What is chosen from is rewritten by itself: the choice keeps its alternatives apart.
         let mut chosen: HashSet<Id> = HashSet::default();
@@ -134,25 +145,71 @@ impl Arena {
                 chosen.extend(choices.iter().map(|choice| choice.value));
             }
         }
-        let mut parts: Vec<Id> = all
-            .into_iter()
-            .filter(|id| self.label(*id).is_some() || chosen.contains(id))
-            .filter(|id| self.check_closed(*id).is_ok() && !is_atom(self.node(*id)))
-            .collect();
+        let uses = Uses::of(self, &[root]);
+        let mut operations: HashMap<Id, usize> = HashMap::default();
+        let mut parts: Vec<Id> = Vec::new();
+        for id in all {
+            let mut own = usize::from(!is_atom(self.node(id)));
+            self.node(id).for_each_child(|child| own += operations[&child]);
+            let shared = uses.shared(id) && own > SHARED;
+            let part = self.label(id).is_some() || chosen.contains(&id) || shared;
+            if part && self.check_closed(id).is_ok() && !is_atom(self.node(id)) {
+                parts.push(id);
+                own = 0;
+            }
+            operations.insert(id, own);
+        }
         if parts.last() != Some(&root) {
             parts.push(root);
         }
-        let search = language::search(self, &parts, limits);
-        let Some(found) = search.found else {
-            return (search.stop, None);
-        };
+        let Search { stop, found } = language::search(self, &parts, limits);
+        Rewriting { stop, parts, found }
+    }
+
+    /// The last part, with the found form of every part that is cheaper so. What is cheaper as a tree
+    /// may be dearer where its operands are shared.
+    fn rewritten(&mut self, parts: &[Id], found: &[RecExpr<Term>]) -> Id {
         let mut replaced: HashMap<Id, Id> = HashMap::default();
+        let mut kept: HashSet<Id> = HashSet::default();
+        let mut last = None;
         for (part, recipe) in parts.iter().zip(found) {
-            let new = extract::build(self, &recipe, &replaced);
+            let old = self.rebuild(&[*part], &replaced)[0];
+            let new = extract::build(self, recipe, &replaced);
+            let new = if self.weight(new, &kept) < self.weight(old, &kept) { new } else { old };
             self.inherit(new, *part);
-            replaced.insert(*part, new);
+            if new != *part {
+                replaced.insert(*part, new);
+            }
+            kept.insert(new);
+            last = Some(new);
         }
-        (search.stop, Some(replaced[&root]))
+        last.expect("the root is a part")
+    }
+
+    /// About what computing a node costs, once all of `known` is computed.
+    fn weight(&self, root: Id, known: &HashSet<Id>) -> f64 {
+        let inside = self.reachable_while(&[root], |id| !known.contains(&id));
+        let weights = inside.into_iter().map(|id| {
+            let factors = |list: &[(Id, _)]| list.len() as f64;
+            let own = match self.node(id) {
+                Node::Add { terms, .. } => factors(terms),
+                Node::Mul { factors: list, .. } => {
+                    let below = |(_, e): &&(Id, NumId)| self.number(*e).is_negative();
+                    let divided = list.iter().any(|factor| below(&factor));
+                    factors(list) + if divided { 2.0 } else { 0.0 }
+                }
+                Node::Pow(..) | Node::Exp(_) | Node::Ln(_) => 12.0,
+                Node::Sum { .. } | Node::FixedPoint { .. } => 30.0,
+                node => {
+                    let mut children = 0;
+                    node.for_each_child(|_| children += 1);
+                    f64::from(children)
+                }
+            };
+            let looped = self.facts(id).free != FreeSet::EMPTY;
+            own * if looped { 50.0 } else { 1.0 }
+        });
+        weights.sum()
     }
 }
 
@@ -163,6 +220,9 @@ fn compiled(expr: &Expr) -> Option<(Program, f64)> {
     let cost = program.cost();
     Some((program, cost))
 }
+
+/// Operations from which a part that is used twice is rewritten by itself.
+const SHARED: usize = 6;
 
 /// Points at which two forms are compared.
 const SAMPLES: u32 = 48;
@@ -181,7 +241,8 @@ fn agree(symbols: &[Symbol], before: &Program, after: &Program) -> bool {
         let at = |inputs: &[usize]| inputs.iter().map(|at| point[*at]).collect::<Vec<_>>();
         // Not where it is undefined or its assumptions do not hold.
         let Ok(a) = old.evaluate(&at(&old_inputs)) else { return true };
-        (a - new.eval1(&at(&new_inputs))).abs() <= 1e-12 * a.abs()
+        let b = new.eval1(&at(&new_inputs));
+        (a - b).abs() <= 1e-12 * a.abs()
     })
 }
 
@@ -200,7 +261,9 @@ impl Draws {
     /// A value inside a domain: an end, or spread over magnitudes where the domain is wide.
     fn value(&mut self, symbol: &Symbol) -> f64 {
         let (low, high) = symbol.range();
-        let (low, high) = (low.max(-1e6), high.min(1e6).max(low));
+        // Not where everything over- or underflows: forms of one value differ there.
+        let low = if low > 0.0 { low.max(1e-6).min(high) } else { low.max(-1e6) };
+        let high = high.min(1e6).max(low);
         let kind = self.unit();
         let wide = self.unit();
         let value = if kind < 0.1 {

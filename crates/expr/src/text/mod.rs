@@ -34,6 +34,7 @@
 mod dimension;
 mod document;
 mod error;
+mod form;
 mod function;
 mod lex;
 mod parse;
@@ -69,7 +70,7 @@ impl Context {
     /// 1:5: unknown name `tokns`; did you mean `tokens`?
     /// 1 | max(tokns, floor(bandwidth) + 2e-6 [s]
     ///   |     ^^^^^
-    /// 1:31: `+` of `floor(bandwidth)` in B/s and `1` in s
+    /// 1:31: `+` of `floor(bandwidth)` in B/s and `2e-6` in s
     /// 1 | max(tokns, floor(bandwidth) + 2e-6 [s]
     ///   |                               ^^^^^^^^
     /// 1:39: expected `,` or `)`, found the end of the statement

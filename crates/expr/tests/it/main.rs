@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
 #![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
+mod boxes;
 mod build;
 mod casadi;
 mod checks;
@@ -18,7 +19,9 @@ mod guide;
 mod intervals;
 mod jax;
 mod mathml;
+mod mistakes;
 mod plain;
+mod planner;
 mod random;
 mod regime;
 mod schema;
