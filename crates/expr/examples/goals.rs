@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let module = server::build().module;
     let law = law::law();
     let program = law.compile(&law::INPUTS)?;
-    let frozen = frozen(&module)?;
+    let frozen = module.compile(&server::KNOBS)?;
     println!(
         "server: {} nodes, {} instructions; law of {} operators: {} nodes, {} instructions\n",
         module.objective.size(),
@@ -101,19 +101,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     rows.extend(of_python.map(|(key, goal, must)| Row { key, goal, must, figure: String::new() }));
     print(&rows, peers.as_ref());
     Ok(())
-}
-
-/// The objective and the constraints, the parameters bound.
-fn frozen(module: &Module) -> Result<Program, Box<dyn Error>> {
-    let mut parameters = module.values.clone();
-    for knob in server::KNOBS {
-        parameters.remove(knob);
-    }
-    let outputs: Vec<_> = std::iter::once(&module.objective)
-        .chain(module.constraints.iter().map(|constraint| &constraint.holds))
-        .map(|output| output.bind(&parameters))
-        .collect();
-    Ok(Program::compile(&outputs.iter().collect::<Vec<_>>(), &server::KNOBS)?)
 }
 
 fn building(module: &Module) -> Vec<Row> {

@@ -170,6 +170,25 @@
 //!
 //! A single [`Expr`] goes to SymPy, JSON, LaTeX and MathML too. Parts given a name by
 //! [`Expr::named`] keep it in all of them.
+//!
+//! # Speed
+//!
+//! Measured in November 2026 on two shared cores of an AMD EPYC (Zen 4), with SymPy 1.14, numba 0.68
+//! and CasADi 3.8 in the same run. The law has 24 operators and 299 instructions.
+//!
+//! | per instruction of the law | here | others |
+//! |---|---|---|
+//! | one point | 1.9 ns | 4.6 ns CasADi SX, 25 ns SymPy `lambdify`, 0.35 ns numba after 0.9 s of compiling |
+//! | many points | 0.32 ns | 0.49 ns NumPy |
+//! | bounds over a box | 4.1 ns | |
+//! | value and gradient | 1.7 × the value | 2.2 × CasADi SX |
+//!
+//! A server of 278 instructions is simplified in 28 ms; its throughput and constraints take 0.58 µs,
+//! 10 µs by SymPy's `lambdify` and 0.7 ms by loops in plain Python.
+//!
+//! `cargo run --release -p sglsim-expr --example goals` measures again, beside the peers that
+//! `SGLSIM_PYTHON` has; `--example fuzz` looks for a wrong value in a million pairs of an expression
+//! and a point.
 
 mod arena;
 mod bounds;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sglsim_units::Nearest;
 
-use crate::{Context, Expr, ExprError, Values};
+use crate::{Context, Expr, ExprError, Program, Values};
 
 /// A condition that a configuration must meet.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,37 @@ impl Module {
             }
         }
         Ok(names)
+    }
+
+    /// The objective and then the constraints, in order, as one program of some symbols; all others
+    /// have the module's own value. A constraint that is met is 1, else 0.
+    ///
+    /// ```
+    /// # use sglsim_expr::{Context, Module};
+    /// let text = "
+    /// module pool
+    /// variable workers: int in [1, 64] = 2
+    /// parameter rate: real > 0 = 30000
+    /// objective throughput = min(workers * rate, 1e5)
+    /// constraint gpus: workers * 8 <= 64
+    /// ";
+    /// let program = Module::parse(&Context::new(), text)?.compile(&["workers"])?;
+    /// let mut found = [0.0; 2];
+    /// program.evaluator().eval(&[9.0], &mut found);
+    /// assert_eq!(found, [1e5, 0.0]);
+    /// # Ok::<(), sglsim_expr::ExprError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ExprError::Unbound`] if a symbol is neither an input nor has a value,
+    /// [`ExprError::OutOfDomain`] if a value is not allowed, or what makes an expression invalid.
+    pub fn compile(&self, inputs: &[&str]) -> Result<Program, ExprError> {
+        let fixed: Values = self.values.iter().filter(|(name, _)| !inputs.contains(name)).collect();
+        let constraints = self.constraints.iter().map(|constraint| &constraint.holds);
+        let outputs: Vec<Expr> =
+            [&self.objective].into_iter().chain(constraints).map(|e| e.bind(&fixed)).collect();
+        Program::compile(&outputs.iter().collect::<Vec<_>>(), inputs)
     }
 
     pub(crate) fn point(&self, values: &Values) -> Result<Values, ExprError> {

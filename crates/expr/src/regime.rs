@@ -290,19 +290,26 @@ impl fmt::Display for Decision {
 
 impl fmt::Display for ActiveArm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {} ({})", self.decides, self.decision, self.arm, self.value)?;
-        match &self.next {
-            None => Ok(()),
-            Some(next) if self.decision == Decision::Piecewise => {
-                write!(f, ", {} away from a change of {}", next.margin, next.arm)
+        write!(f, "{}: {} {} ({})", self.decides, self.decision, self.arm, brief(self.value))?;
+        let Some(NextArm { arm, value, margin }) = &self.next else { return Ok(()) };
+        match self.decision {
+            Decision::Piecewise => write!(f, ", {} away from a change of {arm}", brief(*margin)),
+            _ if self.value == 0.0 => {
+                write!(f, ", {} before {arm} ({})", brief(*margin), brief(*value))
             }
-            Some(next) if self.value == 0.0 => {
-                write!(f, ", {} before {} ({})", next.margin, next.arm, next.value)
-            }
-            Some(next) => {
-                let share = 100.0 * next.margin / self.value.abs();
-                write!(f, ", {share:.1} % before {} ({})", next.arm, next.value)
+            _ => {
+                let share = 100.0 * margin / self.value.abs();
+                write!(f, ", {share:.1} % before {arm} ({})", brief(*value))
             }
         }
     }
+}
+
+/// A number for a reader: an integer in full, anything else to six digits.
+fn brief(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 {
+        return value.to_string();
+    }
+    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
+    if (1e-3..1e9).contains(&value.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::distance::Watch;
-use super::{ActiveArm, Decided};
+use super::{ActiveArm, Decided, brief};
 use crate::node::Id;
 use crate::{Dimension, ExprError, Module, Values};
 
@@ -164,8 +164,10 @@ impl fmt::Display for RegimeReport {
         }
         let head = ["symbol", "value", "elasticity", "down", "up"].map(str::to_owned);
         let rows = self.symbols.iter().map(|symbol| {
+            // Adding 0 makes 0 of −0.
+            let rounded = |e: f64| (e * 100.0).round() / 100.0 + 0.0;
             let elasticity =
-                symbol.elasticity.map_or_else(|| "-".to_owned(), |e| format!("{e:.2}"));
+                symbol.elasticity.map_or_else(|| "-".to_owned(), |e| format!("{:.2}", rounded(e)));
             let steps = if symbol.steps { "*" } else { "" };
             [
                 symbol.name.clone(),
@@ -202,15 +204,6 @@ impl fmt::Display for Reach {
             Reach::Unknown { until } => write!(f, "same to {}, then unknown", brief(*until)),
         }
     }
-}
-
-/// About six digits.
-fn brief(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e9 {
-        return value.to_string();
-    }
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    if (1e-3..1e9).contains(&value.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
 }
 
 /// A name, or the beginning of a long text.

@@ -8,7 +8,7 @@ use super::interval::{Interval, Partial, Values};
 use super::{Code, Instruction, Op, Piece};
 
 /// Terms that sums run over one by one in one evaluation; beyond, one range stands for all terms.
-const MAX_TERMS: u64 = 1 << 14;
+pub(super) const MAX_TERMS: u64 = 1 << 14;
 
 /// Runs a [`Program`](crate::Program) on boxes, one [`Interval`] per input.
 ///
@@ -102,16 +102,16 @@ impl IntervalEvaluator {
     }
 }
 
-struct Forward<'a> {
-    code: &'a Code,
-    plan: &'a Plan,
-    registers: &'a mut [Values],
+pub(super) struct Forward<'a> {
+    pub(super) code: &'a Code,
+    pub(super) plan: &'a Plan,
+    pub(super) registers: &'a mut [Values],
     /// Terms that sums may still run over one by one.
-    fuel: u64,
+    pub(super) fuel: u64,
 }
 
 impl Forward<'_> {
-    fn block(&mut self, block: usize) {
+    pub(super) fn block(&mut self, block: usize) {
         let code = self.code;
         for piece in &code.blocks[block] {
             match piece {

@@ -4,7 +4,9 @@
 //! have rounded, so that no point is lost to rounding. What may be undefined is left alone unless
 //! its own value is asked for: a maximum or a comparison can make something of an undefined operand.
 
-use super::bound::Plan;
+mod loops;
+
+use super::bound::{MAX_TERMS, Plan};
 use super::interval::{FALSE, Interval, Partial, TRUE, Values, down, slack_down, slack_up, up};
 use super::{Code, Instruction, IntervalEvaluator, Op, Piece};
 use crate::math;
@@ -38,13 +40,14 @@ impl IntervalEvaluator {
         self.forward(inputs);
         let (code, registers) = (&self.code, &mut self.registers);
         let required = vec![false; registers.len()];
-        let mut backward = Backward { code, plan: &self.plan, registers, required };
+        let mut backward =
+            Backward { code, plan: &self.plan, registers, required, fuel: MAX_TERMS };
         for (register, target) in code.outputs.iter().zip(targets) {
             if *target != Interval::ALL && !backward.require(*register, target.lo, target.hi) {
                 return false;
             }
         }
-        if backward.sweep().is_none() {
+        if backward.sweep(0).is_none() {
             return false;
         }
         for (register, interval) in inputs.iter_mut().enumerate() {
@@ -60,6 +63,8 @@ struct Backward<'a> {
     registers: &'a mut [Values],
     /// Registers that are defined at every point that is looked for.
     required: Vec<bool>,
+    /// Rounds of loops that may still be inverted.
+    fuel: u64,
 }
 
 /// `None`: there is no such point.
@@ -96,16 +101,19 @@ impl Backward<'_> {
         low <= high
     }
 
-    fn sweep(&mut self) -> Narrowed {
-        // The bodies of loops stay as they are: their values differ from round to round.
+    fn sweep(&mut self, block: usize) -> Narrowed {
         let code = self.code;
-        for piece in code.blocks[0].iter().rev() {
-            let Piece::Straight(range) = piece.clone() else { continue };
-            for at in range.rev() {
-                let instruction = self.code.instructions[at];
-                let result = self.registers[self.code.first + at];
-                let required = self.required[self.code.first + at];
-                self.invert(instruction, result, required)?;
+        for piece in code.blocks[block].iter().rev() {
+            match piece {
+                Piece::Loop(at) => self.repeat(*at)?,
+                Piece::Straight(range) => {
+                    for at in range.clone().rev() {
+                        let instruction = code.instructions[at];
+                        let result = self.registers[code.first + at];
+                        let required = self.required[code.first + at];
+                        self.invert(instruction, result, required)?;
+                    }
+                }
             }
         }
         Some(())
@@ -128,6 +136,7 @@ impl Backward<'_> {
                 | Op::Ln
                 | Op::Ceil
                 | Op::Floor
+                | Op::Table
         );
         // Defined operands may still make an undefined result: then it must be asked for.
         let invertible = match op {
@@ -212,6 +221,11 @@ impl Backward<'_> {
                 holds(reaches(x) || self.narrow(b, result.lo(), f64::INFINITY))?;
                 holds(reaches(y) || self.narrow(a, result.lo(), f64::INFINITY))
             }
+            // A value of its own, to be checked.
+            Op::Min if a == b => {
+                self.required[a as usize] |= required;
+                holds(self.narrow(a, result.lo(), result.hi()))
+            }
             Op::Min => {
                 let (x, y) = (self.at(a), self.at(b));
                 holds(self.narrow(a, result.lo(), f64::INFINITY))?;
@@ -238,6 +252,7 @@ impl Backward<'_> {
             Op::Or => self.connect(a, b, result, false),
             Op::Not => holds(self.narrow(a, 1.0 - result.hi(), 1.0 - result.lo())),
             Op::Select => self.choose(instruction, result, required),
+            Op::Table => self.look_up(instruction, result),
             _ => Some(()),
         }
     }
@@ -298,6 +313,20 @@ impl Backward<'_> {
         Some(())
     }
 
+    /// The entries that can be meant, from the first to the last.
+    fn look_up(&mut self, Instruction { a, b, .. }: Instruction, result: Values) -> Narrowed {
+        let index = self.at(a);
+        let meant = |(at, entry): (usize, &f64)| {
+            let at = at as f64;
+            let inside = index.lo() <= at && at <= index.hi();
+            (inside && result.lo() <= *entry && *entry <= result.hi()).then_some(at)
+        };
+        let mut entries = self.code.tables[b as usize].iter().enumerate().filter_map(meant);
+        let first = entries.next()?;
+        let last = entries.next_back().unwrap_or(first);
+        self.narrow(a, first, last).then_some(())
+    }
+
     fn choose(&mut self, select: Instruction, result: Values, required: bool) -> Narrowed {
         let Instruction { a: guard, b: yes, c: no, .. } = select;
         let apart = |arm: Values| arm.hi() < result.lo() || arm.lo() > result.hi();
@@ -312,6 +341,7 @@ impl Backward<'_> {
                 self.narrow(guard, 1.0, 1.0).then_some(())?;
                 yes
             }
+            None if self.keeps(yes, no, result, required) => no,
             None => return Some(()),
         };
         let narrowed = if required {
@@ -320,6 +350,16 @@ impl Backward<'_> {
             self.narrow(chosen, result.lo(), result.hi())
         };
         narrowed.then_some(())
+    }
+
+    /// Whether a choice `guard ? min(rest, arm) : rest` is its `rest` either way, because the arm is
+    /// above what is looked for.
+    fn keeps(&self, lower: u32, rest: u32, result: Values, required: bool) -> bool {
+        let Some(at) = (lower as usize).checked_sub(self.code.first) else { return false };
+        let Instruction { op, a, b, .. } = self.code.instructions[at];
+        let arm = self.at(if a == rest { b } else { a });
+        let defined = required || arm.partial.is_no();
+        op == Op::Min && (a == rest || b == rest) && defined && arm.lo() > result.hi()
     }
 }
 

@@ -34,6 +34,10 @@ pub struct GradientEvaluator {
     adjoints: Vec<f64>,
 }
 
+/// 2⁻⁴⁰⁰. Starting from this instead of 1, a chain of derivatives whose product is finite does not overflow
+/// on its way.
+const TINY: f64 = f64::from_bits((1023 - 400) << 52);
+
 impl GradientEvaluator {
     pub(super) fn new(code: Arc<Code>) -> GradientEvaluator {
         GradientEvaluator {
@@ -75,13 +79,25 @@ impl GradientEvaluator {
             derivatives.fill(f64::NAN);
             return value;
         }
-        self.adjoints.fill(0.0);
-        self.adjoints[output] = 1.0;
-        let mut sweep =
-            Sweep { code, registers: &mut self.registers, adjoints: &mut self.adjoints };
-        sweep.block(0);
+        self.sweep(output, 1.0);
         derivatives.copy_from_slice(&self.adjoints[..inputs.len()]);
+        if value.is_finite() && derivatives.iter().any(|derivative| !derivative.is_finite()) {
+            self.sweep(output, TINY);
+            for (derivative, adjoint) in derivatives.iter_mut().zip(&self.adjoints) {
+                if !derivative.is_finite() {
+                    *derivative = adjoint / TINY;
+                }
+            }
+        }
         value
+    }
+
+    /// The derivatives of `weight` times a register, from the values of the last run.
+    fn sweep(&mut self, output: usize, weight: f64) {
+        self.adjoints.fill(0.0);
+        self.adjoints[output] = weight;
+        let (registers, adjoints) = (&mut self.registers, &mut self.adjoints);
+        Sweep { code: &self.code, registers, adjoints }.block(0);
     }
 
     /// For every input, whether the last evaluated output depends on it through a step, so that
@@ -220,67 +236,68 @@ impl Sweep<'_> {
 
     fn straight(&mut self, range: Range<usize>) {
         let first = self.code.first + range.start;
+        let (registers, adjoints) = (&*self.registers, &mut *self.adjoints);
         for (at, instruction) in self.code.instructions[range].iter().enumerate().rev() {
-            let adjoint = self.adjoints[first + at];
+            let adjoint = adjoints[first + at];
             // What has no influence stays out, even where its own derivative is infinite.
             if adjoint == 0.0 {
                 continue;
             }
             let Instruction { op, a, b, c } = *instruction;
             let (a, b, c) = (a as usize, b as usize, c as usize);
-            let value = self.registers[first + at];
-            let x = self.registers[a];
+            let value = registers[first + at];
+            let x = registers[a];
             match op {
                 Op::Add => {
-                    self.adjoints[a] += adjoint;
-                    self.adjoints[b] += adjoint;
+                    adjoints[a] += adjoint;
+                    adjoints[b] += adjoint;
                 }
                 Op::Sub => {
-                    self.adjoints[a] += adjoint;
-                    self.adjoints[b] -= adjoint;
+                    adjoints[a] += adjoint;
+                    adjoints[b] -= adjoint;
                 }
                 Op::Mul => {
-                    let y = self.registers[b];
-                    self.adjoints[a] += adjoint * y;
-                    self.adjoints[b] += adjoint * x;
+                    let y = registers[b];
+                    adjoints[a] += adjoint * y;
+                    adjoints[b] += adjoint * x;
                 }
                 Op::MulAdd => {
-                    let y = self.registers[b];
-                    self.adjoints[a] += adjoint * y;
-                    self.adjoints[b] += adjoint * x;
-                    self.adjoints[c] += adjoint;
+                    let y = registers[b];
+                    adjoints[a] += adjoint * y;
+                    adjoints[b] += adjoint * x;
+                    adjoints[c] += adjoint;
                 }
                 Op::Div => {
-                    let share = adjoint / self.registers[b];
-                    self.adjoints[a] += share;
-                    self.adjoints[b] -= share * value;
+                    let share = adjoint / registers[b];
+                    adjoints[a] += share;
+                    adjoints[b] -= share * value;
                 }
-                Op::Neg => self.adjoints[a] -= adjoint,
+                Op::Neg => adjoints[a] -= adjoint,
                 Op::PowInt => {
                     let exponent = i32::try_from(b).unwrap_or(i32::MAX);
                     let slope = f64::from(exponent) * math::powi(x, exponent - 1);
-                    self.adjoints[a] += adjoint * slope;
+                    adjoints[a] += adjoint * slope;
                 }
                 Op::Pow => {
-                    let y = self.registers[b];
+                    let y = registers[b];
                     let slope = if x == 0.0 { y * math::pow(x, y - 1.0) } else { y * value / x };
-                    self.adjoints[a] += adjoint * slope;
+                    adjoints[a] += adjoint * slope;
                     // 0 ^ y is 0 for every y > 0.
                     let growth = if value == 0.0 { 0.0 } else { value * x.ln() };
-                    self.adjoints[b] += adjoint * growth;
+                    adjoints[b] += adjoint * growth;
                 }
-                Op::Sqrt => self.adjoints[a] += adjoint / (2.0 * value),
-                Op::Exp => self.adjoints[a] += adjoint * value,
-                Op::Ln => self.adjoints[a] += adjoint / x,
+                Op::Sqrt => adjoints[a] += adjoint / (2.0 * value),
+                Op::Exp => adjoints[a] += adjoint * value,
+                Op::Ln => adjoints[a] += adjoint / x,
                 Op::Max => {
-                    let arm = if x >= self.registers[b] { a } else { b };
-                    self.adjoints[arm] += adjoint;
+                    let arm = if x >= registers[b] { a } else { b };
+                    adjoints[arm] += adjoint;
                 }
                 Op::Min => {
-                    let arm = if x <= self.registers[b] { a } else { b };
-                    self.adjoints[arm] += adjoint;
+                    let arm = if x <= registers[b] { a } else { b };
+                    adjoints[arm] += adjoint;
                 }
-                Op::Select => self.adjoints[if x != 0.0 { b } else { c }] += adjoint,
+                Op::Select => adjoints[if x != 0.0 { b } else { c }] += adjoint,
                 // Steps, truth values, and the index of a loop.
                 Op::Ceil
                 | Op::Floor

@@ -217,6 +217,11 @@ impl Values {
         self.ends[1]
     }
 
+    /// The one value, if it is a single one.
+    pub(super) fn as_point(self) -> Option<f64> {
+        self.interval().as_point()
+    }
+
     pub(super) fn interval(self) -> Interval {
         Interval { lo: self.lo(), hi: self.hi() }
     }
@@ -279,8 +284,13 @@ impl Values {
             None
         } else if integer && exact(ends) {
             Some(Values { ends, partial: Partial::NO })
+        } else if regular(ends) {
+            Some(Values { ends: next(ends), partial: Partial::NO })
         } else {
-            regular(ends).then(|| Values { ends: next(ends), partial: Partial::NO })
+            // From exactly zero.
+            let zero = x[0] == 0.0 || y[0] == 0.0;
+            let usual = zero && ends[1] >= SMALL && ends[1] <= LARGE;
+            usual.then(|| Values { ends: ends.map(step_up), partial: Partial::NO })
         }
     }
 
@@ -311,8 +321,15 @@ impl Values {
     pub(super) fn usual_div(self, other: Values) -> Option<Values> {
         let (x, y) = (self.ends, other.ends);
         let ends = [x[0] / y[1], x[1] / -y[0]];
-        let usual = y[0] < 0.0 && (self.partial | other.partial).is_no() && regular(ends);
-        usual.then(|| Values { ends: next(ends), partial: Partial::NO })
+        if !(y[0] < 0.0 && (self.partial | other.partial).is_no()) {
+            None
+        } else if regular(ends) {
+            Some(Values { ends: next(ends), partial: Partial::NO })
+        } else {
+            // From exactly zero.
+            let usual = x[0] == 0.0 && ends[1] >= SMALL && ends[1] <= LARGE;
+            usual.then(|| Values { ends: ends.map(step_up), partial: Partial::NO })
+        }
     }
 
     pub(super) fn div(self, other: Values) -> Values {

@@ -169,12 +169,33 @@ impl<'a> Reader<'a> {
         span: &Range<usize>,
     ) -> Result<Known, Operand> {
         let knowns: Vec<(Id, Known)> = operands.iter().map(|o| (o.id, self.known(o))).collect();
-        self.arena.common_known(operation, &knowns).map_err(|error| {
+        self.arena.common_known(operation, &knowns).map_err(|mut error| {
             let fits = |n: &usize| self.arena.common_known(operation, &knowns[..*n]).is_ok();
-            let misfit = (1..=knowns.len()).find(|n| !fits(n));
-            let place = misfit.map_or(span.clone(), |n| operands[n - 1].span.clone());
+            let misfit = (1..=knowns.len()).find(|n| !fits(n)).map(|n| operands[n - 1]);
+            let first = knowns.iter().position(|(_, known)| known.dimension().is_some());
+            if let ExprError::Dimension { left, right, .. } = &mut error
+                && let Some((first, misfit)) = first.map(|at| operands[at]).zip(misfit)
+            {
+                (*left, *right) = (self.written(first), self.written(misfit));
+            }
+            let place = misfit.map_or(span.clone(), |operand| operand.span.clone());
             self.refused(error, &place)
         })
+    }
+
+    /// An operand as it stands in the text, without its unit; its beginning if it is long.
+    fn written(&self, operand: &Operand) -> String {
+        let words: Vec<&str> = self.source[operand.span.clone()].split_whitespace().collect();
+        let mut text = words.join(" ");
+        if let Some((atom, _)) =
+            text.split_once(" [").filter(|(_, unit)| unit.find(']') == Some(unit.len() - 1))
+        {
+            text.truncate(atom.len());
+        }
+        match text.char_indices().nth(80) {
+            Some((cut, _)) => format!("{}…", &text[..cut]),
+            None => text,
+        }
     }
 
     pub(super) fn expression(&mut self) -> Read<Operand> {

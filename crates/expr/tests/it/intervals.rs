@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sglsim_expr::{
-    Context, Expr, Interval, Program, Symbol, ceil_div, exp, ln, max, min, piecewise, sqrt, sum,
+    Context, Expr, Interval, Program, Symbol, ceil_div, exp, fixed_point, ln, max, min,
+    min_of_feasible, piecewise, sqrt, sum, table,
 };
 
 use crate::{random, server};
@@ -210,4 +211,60 @@ fn a_server_is_bounded_and_contracted() {
     let mut sides = [Interval::new(0.0, 9.0); 2];
     let mut bounds = never.compile(&["x", "y"]).unwrap().intervals();
     assert!(!bounds.contract(&mut sides, &[Interval::point(1.0)]));
+}
+
+#[test]
+fn contraction_goes_through_loops_and_tables() {
+    let cx = Context::new();
+    let n = cx.symbol(Symbol::int("n").at_least(0.0)).unwrap();
+    let x = cx.symbol(Symbol::real("x").at_least(0.0)).unwrap();
+    let i = cx.index("i");
+    let contracted = |e: &Expr, sides: [(f64, f64); 2], target: (f64, f64)| {
+        let mut bounds = e.compile(&["n", "x"]).unwrap().intervals();
+        let mut sides = sides.map(|(lo, hi)| Interval::new(lo, hi));
+        let target = [Interval::new(target.0, target.1)];
+        let kept = bounds.contract(&mut sides, &target) && bounds.contract(&mut sides, &target);
+        kept.then_some(sides)
+    };
+    // max(1, x) + max(4, x) + max(9, x) <= 20 leaves the last at most 15 ...
+    let squares = sum(&i, 1, &n, max(&i * &i, &x));
+    let [_, x_side] = contracted(&squares, [(3.0, 3.0), (0.0, 50.0)], (0.0, 20.0)).unwrap();
+    assert!(20.0 / 3.0 <= x_side.hi && x_side.hi <= 15.0 + 1e-9, "{x_side:?}");
+    // ... and says how many terms there are.
+    let [n_side, _] = contracted(&squares, [(0.0, 100.0), (0.0, 2.0)], (40.0, 60.0)).unwrap();
+    assert_eq!(n_side, Interval::point(5.0), "30 to 31 for four terms, 91 for six");
+    assert_eq!(contracted(&squares, [(0.0, 4.0), (0.0, 2.0)], (40.0, 60.0)), None);
+    // u = u / 2 + x / 4 is x / 2.
+    let u = cx.unknown("u");
+    let root = fixed_point(&u, -100, 100, max(&u / 2 + &x / 4, -50));
+    let [_, x_side] = contracted(&root, [(0.0, 0.0), (0.0, 50.0)], (1.0, 3.0)).unwrap();
+    assert!(x_side.lo > 1.999 && x_side.lo <= 2.0 && x_side.hi >= 6.0 && x_side.hi < 6.001);
+    // Entries 1, 2 and 4.
+    let entries = table(&[9.0, 1.0, 3.0, 8.0, 2.0, 7.0], &n);
+    let [n_side, _] = contracted(&entries, [(0.0, 5.0), (0.0, 0.0)], (0.0, 4.0)).unwrap();
+    assert_eq!(n_side, Interval::new(1.0, 4.0));
+}
+
+#[test]
+fn choices_of_kernels_are_bounded_by_what_is_feasible() {
+    let (x, y) = xy();
+    let e = 2 * min_of_feasible([("a", &x + 1, x.le(2)), ("b", &y * 3, x.gt(1))]);
+    // Only the first, either, only the second.
+    let close = |bound: Interval, lo: f64, hi: f64| {
+        assert!(bound.lo <= lo && bound.lo > lo - 1e-9, "{bound:?}");
+        assert!(bound.hi >= hi && bound.hi < hi + 1e-9, "{bound:?}");
+    };
+    close(bound(&e, (0.0, 1.0), (5.0, 6.0)), 2.0, 4.0);
+    // The first can always be had: the second only ever helps.
+    close(bound(&e, (0.0, 1.5), (5.0, 6.0)), 2.0, 5.0);
+    close(bound(&e, (1.5, 4.0), (5.0, 6.0)), 5.0, 36.0);
+    close(bound(&e, (3.0, 4.0), (5.0, 6.0)), 30.0, 36.0);
+    // What none of them can do has no value and needs no bound.
+    let none = min_of_feasible([("a", &x + 1, x.le(2)), ("b", &y * 3, x.gt(5))]);
+    let nothing = bound(&none, (3.0, 4.0), (5.0, 6.0));
+    assert!(nothing.lo > nothing.hi, "{nothing:?}");
+    let mut sides = [Interval::new(1.0, 9.0), Interval::new(5.0, 6.0)];
+    let mut bounds = none.compile(&["x", "y"]).unwrap().intervals();
+    assert!(bounds.contract(&mut sides, &[Interval::new(0.0, 10.0)]));
+    assert!(sides[0].hi < 2.001, "only the first kernel is that fast: {sides:?}");
 }

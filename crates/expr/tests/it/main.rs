@@ -20,6 +20,7 @@ mod intervals;
 mod jax;
 mod mathml;
 mod mistakes;
+mod oracle;
 mod plain;
 mod planner;
 mod random;

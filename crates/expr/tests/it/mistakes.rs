@@ -69,6 +69,7 @@ fn mistakes() -> Vec<(&'static str, ExprError)> {
         ("sums 10^15 terms", at(&long, &[("x", 1e15)])),
         ("reads a later version", Expr::from_json(&cx, &broken).unwrap_err()),
         ("reads a text", cx.parse("{tp_size if tp_size <= 4} + bytse").unwrap_err()),
+        ("reads a latency among bytes", cx.parse("bytes + 2e-6 [s] * tp_size").unwrap_err()),
         ("reads a text of two problems", cx.parse("max(bytse, bytes + 2 * latency)").unwrap_err()),
     ]
 }

@@ -4,9 +4,9 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use sglsim_expr::{
-    Constraint, Context, Expr, ExprError, Module, Program, Sense, Symbol, Values, abs, ceil,
-    ceil_div, exp, fixed_point, floor, max, min, min_of, min_of_feasible, modulo, piecewise, pow,
-    sqrt, sum, table,
+    Constraint, Context, Expr, ExprError, Module, Sense, Symbol, Values, abs, ceil, ceil_div, exp,
+    fixed_point, floor, max, min, min_of, min_of_feasible, modulo, piecewise, pow, sqrt, sum,
+    table,
 };
 
 use crate::random;
@@ -82,10 +82,8 @@ fn solve(cases: &[(&Module, Sense)], highs: bool) -> Option<Vec<Value>> {
 /// number is neither.
 fn enumerate(module: &Module, points: &[Values], sense: Sense) -> (Option<f64>, usize) {
     let names: Vec<&str> = points[0].names().collect();
-    let mut outputs = vec![module.objective.bind(&module.values)];
-    outputs.extend(module.constraints.iter().map(|c| c.holds.bind(&module.values)));
-    let program = Program::compile(&outputs.iter().collect::<Vec<_>>(), &names).unwrap();
-    let (mut evaluator, mut found) = (program.evaluator(), vec![0.0; outputs.len()]);
+    let program = module.compile(&names).unwrap();
+    let (mut evaluator, mut found) = (program.evaluator(), vec![0.0; program.outputs()]);
     let mut values = Vec::new();
     for point in points {
         let inputs: Vec<f64> = point.iter().map(|(_, value)| value).collect();
