@@ -1,8 +1,9 @@
 //! Compares the drivers of `sglsim-radix` and `sglsim-sched` with answers recorded from SGLang.
 //!
 //! A folder holds pairs of files: `NAME.jsonl` with operations or scenarios, one JSON object a line,
-//! and `NAME[.pageN][.capC][.POLICY].expected.jsonl` with what the real code answered to them under
-//! these settings. Identities of KV slots are not compared, numbers are up to rounding.
+//! and `NAME[.pageN][.capC][.hostN][.POLICY][.WRITE_POLICY].expected.jsonl` with what the real code
+//! answered to them under these settings. Identities of KV slots are not compared, numbers are up to
+//! rounding.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,10 @@ fn compare(root: &Path, recording: &Path) -> Result<(usize, usize), String> {
             cargo.args(["--page-size", page]);
         } else if let Some(capacity) = setting.strip_prefix("cap") {
             cargo.args(["--capacity", capacity]);
+        } else if let Some(size) = setting.strip_prefix("host") {
+            cargo.args(["--hicache-size", size]);
+        } else if setting.starts_with("write_") {
+            cargo.args(["--hicache-write-policy", setting]);
         } else {
             cargo.args(["--eviction-policy", setting]);
         }

@@ -57,14 +57,17 @@ impl<T> Arena<T> {
         NodeId { index, generation: self.slots[index as usize].generation }
     }
 
+    /// The index of `id`, unless its node is gone.
+    pub(crate) fn find(&self, id: NodeId) -> Option<u32> {
+        let slot = self.slots.get(id.index as usize)?;
+        (slot.generation == id.generation && slot.value.is_some()).then_some(id.index)
+    }
+
     /// The index of `id`; panics if its node is gone.
     pub(crate) fn resolve(&self, id: NodeId) -> u32 {
-        let live = self
-            .slots
-            .get(id.index as usize)
-            .is_some_and(|slot| slot.generation == id.generation && slot.value.is_some());
-        assert!(live, "{id:?} is not in this cache: it was evicted, or belongs to another one");
-        id.index
+        self.find(id).unwrap_or_else(|| {
+            panic!("{id:?} is not in this cache: it was evicted, or belongs to another one")
+        })
     }
 
     /// Number of live nodes, the root included.

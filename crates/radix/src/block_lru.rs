@@ -169,7 +169,7 @@ impl<E: Element> PrefixCache<E> for BlockLru<E> {
         let all = cursor.left();
         let last = self.walk(&mut cursor, key.namespace());
         self.refresh(last);
-        PrefixMatch { tokens: all - cursor.left(), node: self.blocks.id(last) }
+        PrefixMatch::on_device(all - cursor.left(), self.blocks.id(last))
     }
 
     fn insert(&mut self, key: Key<'_, E>, _inserted_len: u64) -> Inserted {

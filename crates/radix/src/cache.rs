@@ -27,7 +27,9 @@ use crate::{Element, Key, NodeId, PageSize};
 /// 4. a locked node and all before it survive any eviction; `lock` and `unlock` only move tokens
 ///    between evictable and protected;
 /// 5. `evict(n)` frees at least `min(n, evictable_tokens())` and returns what it freed;
-/// 6. equal calls give equal answers.
+/// 6. equal calls give equal answers;
+/// 7. a cache with a host tier brings exactly the `host_tokens` of a match back, and they are part of
+///    the next one; its host tier never holds more than its capacity.
 ///
 /// ```
 /// # #[cfg(feature = "testing")] {
@@ -67,6 +69,30 @@ pub trait PrefixCache<E: Element = Span>: fmt::Debug + Send {
     /// Frees at least `tokens` tokens, or all that is evictable, and returns how many \[token\].
     fn evict(&mut self, tokens: u64) -> u64;
 
+    /// Brings what a match found on the host only back to the device, and returns how many tokens that
+    /// is \[token\]. The caller has set as many slots aside and locked [`PrefixMatch::end`].
+    ///
+    /// A cache without a host tier has nothing to bring.
+    fn load_back(&mut self, _end: NodeId) -> u64 {
+        0
+    }
+
+    /// What [`load_back`](PrefixCache::load_back) brought since the last call has arrived.
+    fn finish_loads(&mut self) {}
+
+    /// The next copy to the host that has begun and was not told yet.
+    fn next_backup(&mut self) -> Option<Backup> {
+        None
+    }
+
+    /// A copy to the host is done, and with it the lock that it held.
+    fn finish_backup(&mut self, _backup: Backup) {}
+
+    /// Tokens that the host tier holds, and the most it can \[token\]; nothing without one.
+    fn host_usage(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
     /// Kept tokens that nobody has locked \[token\].
     fn evictable_tokens(&self) -> u64;
 
@@ -85,13 +111,38 @@ pub trait PrefixCache<E: Element = Span>: fmt::Debug + Send {
     }
 }
 
-/// What [`PrefixCache::match_prefix`] found.
+/// What [`PrefixCache::match_prefix`] found: a prefix on the device and, in a cache with a host tier,
+/// what follows it on the host only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixMatch {
-    /// Length of the prefix \[token\].
+    /// Length of the prefix on the device \[token\].
     pub tokens: u64,
     /// Where it ends; lock this to keep it.
     pub node: NodeId,
+    /// Length of what follows on the host \[token\].
+    pub host_tokens: u64,
+    /// Where that ends: `node` if nothing follows.
+    pub end: NodeId,
+}
+
+impl PrefixMatch {
+    /// A match on the device only.
+    #[must_use]
+    pub fn on_device(tokens: u64, node: NodeId) -> Self {
+        Self { tokens, node, host_tokens: 0, end: node }
+    }
+}
+
+/// A copy of KV to the host that a cache has begun. Its prefix is locked until
+/// [`PrefixCache::finish_backup`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// What is copied ends here.
+    pub node: NodeId,
+    /// Length of what is copied \[token\].
+    pub tokens: u64,
+    /// Whether an eviction waits for it: nothing is locked then, and nothing has to be finished.
+    pub blocking: bool,
 }
 
 /// What [`PrefixCache::insert`] did.

@@ -26,6 +26,18 @@ pub enum RadixError {
         /// The names there are.
         known: Vec<&'static str>,
     },
+    /// A write policy of the host tier has an unknown name.
+    #[error(
+        "unknown write policy `{name}`, known are {}{}",
+        known.join(", "),
+        Nearest::to(name, known.iter().copied())
+    )]
+    UnknownWritePolicy {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
     /// The page pool cannot serve an allocation.
     #[error(
         "{requested_tokens} tokens ({requested_pages} pages of {page_size}) requested, \

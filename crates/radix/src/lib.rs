@@ -6,7 +6,8 @@
 //! * [`Sequence`] and [`Key`]: a prompt as a short list of [`Span`]s (or real `u32` token ids), and
 //!   a cheap view of a part of it;
 //! * [`PrefixCache`]: the seam. [`RadixCache`] is SGLang's tree, [`BlockLru`] a plain LRU over
-//!   fixed-size blocks as in vLLM, [`NoCache`] is `--disable-radix-cache`;
+//!   fixed-size blocks as in vLLM, [`NoCache`] is `--disable-radix-cache`; a radix cache
+//!   [`with_host_tier`](RadixCache::with_host_tier) is SGLang's HiCache;
 //! * [`PagePool`]: how many tokens of KV are free, in whole pages;
 //! * [`Holding`]: a request's share of a cache, published at every checkpoint of its life;
 //! * `testing` (feature `testing`): a conformance suite for your own [`PrefixCache`].
@@ -45,7 +46,7 @@ mod tree;
 
 pub use arena::NodeId;
 pub use block_lru::BlockLru;
-pub use cache::{Inserted, PrefixCache, PrefixMatch};
+pub use cache::{Backup, Inserted, PrefixCache, PrefixMatch};
 pub use checkpoint::Holding;
 pub use element::{Element, Span};
 pub use error::RadixError;
@@ -55,4 +56,4 @@ pub use no_cache::NoCache;
 pub use page::PageSize;
 pub use pool::PagePool;
 pub use sequence::{Prompt, Sequence};
-pub use tree::RadixCache;
+pub use tree::{LOAD_BACK_THRESHOLD, RadixCache, WritePolicy};

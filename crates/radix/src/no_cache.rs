@@ -26,7 +26,7 @@ impl<E: Element> PrefixCache<E> for NoCache {
     }
 
     fn match_prefix(&mut self, _key: Key<'_, E>) -> PrefixMatch {
-        PrefixMatch { tokens: 0, node: NodeId::ROOT }
+        PrefixMatch::on_device(0, NodeId::ROOT)
     }
 
     fn insert(&mut self, _key: Key<'_, E>, _inserted_len: u64) -> Inserted {

@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::{Cursor, Element, Key, NodeId, PageSize, PrefixCache, Prompt, Span};
+use crate::{Cursor, Element, Key, NodeId, PageSize, PrefixCache, PrefixMatch, Prompt, Span};
 
 /// One call of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Operation {
         /// With which priority.
         priority: i64,
     },
-    /// A lookup whose node is then locked.
+    /// A lookup whose end is then locked, and brought back from the host if it was there only.
     Lock {
         /// What is looked up.
         prompt: Prompt,
@@ -158,6 +158,26 @@ impl Check {
     }
 
     fn run(&mut self, operation: &Operation) -> Result<(), TestCaseError> {
+        self.apply(operation)?;
+        for cache in [&mut self.cache, &mut self.twin] {
+            cache.finish_loads();
+            while let Some(backup) = cache.next_backup() {
+                cache.finish_backup(backup);
+            }
+        }
+        let (evictable, protected) = (self.cache.evictable_tokens(), self.cache.protected_tokens());
+        equal(evictable + protected, self.kept, "3: evictable + protected is what is kept")?;
+        equal(evictable, self.twin.evictable_tokens(), "6: equal calls, equal answers")?;
+        let locked = self.locks.iter().map(|lock| lock.tokens);
+        law(protected >= locked.clone().max().unwrap_or(0), "4: a lock protects its prefix")?;
+        let is_all = protected <= locked.sum();
+        law(is_all, "4: nothing but locked prefixes is protected")?;
+        let (on_host, capacity) = self.cache.host_usage();
+        law(on_host <= capacity, "7: the host holds no more than its capacity")?;
+        equal((on_host, capacity), self.twin.host_usage(), "6: equal calls, equal answers")
+    }
+
+    fn apply(&mut self, operation: &Operation) -> Result<(), TestCaseError> {
         match operation {
             Operation::Match { prompt, tokens, namespace } => {
                 self.lookup(Key::new(prompt).first(*tokens).in_namespace(*namespace))?;
@@ -170,31 +190,29 @@ impl Check {
             Operation::Unlock { which } => self.unlock(*which),
             Operation::Evict { tokens } => self.evict(*tokens)?,
         }
-        let (evictable, protected) = (self.cache.evictable_tokens(), self.cache.protected_tokens());
-        equal(evictable + protected, self.kept, "3: evictable + protected is what is kept")?;
-        equal(evictable, self.twin.evictable_tokens(), "6: equal calls, equal answers")?;
-        let locked = self.locks.iter().map(|lock| lock.tokens);
-        law(protected >= locked.clone().max().unwrap_or(0), "4: a lock protects its prefix")?;
-        let is_all = protected <= locked.sum();
-        law(is_all, "4: nothing but locked prefixes is protected")
+        Ok(())
     }
 
-    fn lookup(&mut self, key: Key<'_>) -> Result<(u64, NodeId, NodeId), TestCaseError> {
+    /// What the cache and its twin find.
+    fn lookup(&mut self, key: Key<'_>) -> Result<[PrefixMatch; 2], TestCaseError> {
         let found = self.cache.match_prefix(key);
         let twin = self.twin.match_prefix(key);
-        equal(found.tokens, twin.tokens, "6: equal calls, equal answers")?;
-        let floored = self.page_size.floor(found.tokens);
-        equal(found.tokens, floored, "2: a match is a page multiple")?;
-        law(found.tokens <= key.tokens(), "2: a match is no longer than the key")?;
+        let lengths = |found: PrefixMatch| (found.tokens, found.host_tokens);
+        equal(lengths(found), lengths(twin), "6: equal calls, equal answers")?;
+        for part in [found.tokens, found.host_tokens] {
+            equal(part, self.page_size.floor(part), "2: a match is a page multiple")?;
+        }
+        let length = found.tokens + found.host_tokens;
+        law(length <= key.tokens(), "2: a match is no longer than the key")?;
         let same_namespace =
             self.inserted.iter().filter(|(namespace, _)| *namespace == key.namespace());
         let possible = same_namespace
             .map(|(_, prompt)| Cursor::over(prompt.elements()).common_prefix(&mut key.cursor()));
         law(
-            found.tokens <= possible.max().unwrap_or(0),
+            length <= possible.max().unwrap_or(0),
             "2: a match is no longer than what was inserted in its namespace",
         )?;
-        Ok((found.tokens, found.node, twin.node))
+        Ok([found, twin])
     }
 
     fn insert(
@@ -217,14 +235,23 @@ impl Check {
         )?;
         self.inserted.push((key.namespace(), prompt.clone()));
         self.kept += present.tokens - present.present;
-        let (found, ..) = self.lookup(key)?;
-        equal(found, present.tokens, "1: a match right after an insert finds what was kept")
+        let [found, _] = self.lookup(key)?;
+        equal(found.tokens, present.tokens, "1: a match right after an insert finds what was kept")
     }
 
     fn lock(&mut self, prompt: &Prompt, namespace: u32) -> Result<(), TestCaseError> {
-        let (tokens, node, twin) = self.lookup(Key::new(prompt).in_namespace(namespace))?;
-        self.cache.lock(node);
-        self.twin.lock(twin);
+        let key = Key::new(prompt).in_namespace(namespace);
+        let [found, twin] = self.lookup(key)?;
+        self.cache.lock(found.end);
+        self.twin.lock(twin.end);
+        let loaded = self.cache.load_back(found.end);
+        equal(loaded, found.host_tokens, "7: what a match found on the host is brought back")?;
+        equal(loaded, self.twin.load_back(twin.end), "6: equal calls, equal answers")?;
+        self.kept += loaded;
+        let tokens = found.tokens + loaded;
+        let [again, _] = self.lookup(key)?;
+        equal(again.tokens, tokens, "7: what was brought back is found on the device")?;
+        let (node, twin) = (found.end, twin.end);
         self.locks.push(Lock { node, twin, prompt: prompt.clone(), namespace, tokens });
         Ok(())
     }
@@ -249,8 +276,8 @@ impl Check {
             let Lock { ref prompt, namespace, tokens, .. } = self.locks[at];
             let prompt = prompt.clone();
             let key = Key::new(&prompt).first(tokens).in_namespace(namespace);
-            let (found, ..) = self.lookup(key)?;
-            equal(found, tokens, "4: a locked prefix survives an eviction")?;
+            let [found, _] = self.lookup(key)?;
+            equal(found.tokens, tokens, "4: a locked prefix survives an eviction")?;
         }
         Ok(())
     }

@@ -9,8 +9,11 @@ use crate::arena::Arena;
 use crate::element::Span;
 use crate::eviction::{Clock, Rank, Usage};
 use crate::{
-    Cursor, Element, EvictionPolicy, Inserted, Key, NodeId, PageSize, PrefixCache, PrefixMatch,
+    Backup, Cursor, Element, EvictionPolicy, Inserted, Key, NodeId, PageSize, PrefixCache,
+    PrefixMatch,
 };
+
+use host::HostTier;
 
 /// SGLang's prefix cache, decision by decision.
 ///
@@ -58,6 +61,7 @@ pub struct RadixCache<E: Element = Span> {
     clock: Clock,
     evictable: u64,
     protected: u64,
+    host: Option<HostTier>,
 }
 
 const ROOT: u32 = 0;
@@ -71,8 +75,15 @@ struct Node<E> {
     namespace: u32,
     parent: u32,
     children: u32,
+    /// Those of them that are on the device.
+    device_children: u32,
     locks: u32,
     usage: Usage,
+    /// Where its KV is: on the device, on the host, or on both.
+    on_device: bool,
+    on_host: bool,
+    /// Its place among the copies that the host can do without.
+    duplicate: Option<u64>,
 }
 
 impl<E: Element> RadixCache<E> {
@@ -86,8 +97,12 @@ impl<E: Element> RadixCache<E> {
             namespace: 0,
             parent: ROOT,
             children: 0,
+            device_children: 0,
             locks: 0,
             usage: Usage::default(),
+            on_device: true,
+            on_host: false,
+            duplicate: None,
         };
         Self {
             page_size,
@@ -99,6 +114,7 @@ impl<E: Element> RadixCache<E> {
             clock: Clock::default(),
             evictable: 0,
             protected: 0,
+            host: None,
         }
     }
 
@@ -114,8 +130,8 @@ impl<E: Element> RadixCache<E> {
         self.nodes.len() - 1
     }
 
-    /// Length of the longest kept prefix of `key`, floored to pages \[token\], without leaving a
-    /// trace: nothing is split, and no recency changes.
+    /// Length of the longest prefix of `key` kept on any tier, floored to pages \[token\], without
+    /// leaving a trace: nothing is split, and no recency changes.
     #[must_use]
     pub fn peek(&self, key: Key<'_, E>) -> u64 {
         let mut cursor = key.whole_pages(self.page_size).cursor();
@@ -186,6 +202,7 @@ impl<E: Element> RadixCache<E> {
         cursor.for_each_run(tokens, |part| run.push(part));
         self.unlist(parent);
         self.nodes[parent].children += 1;
+        self.nodes[parent].device_children += 1;
         let leaf = self.nodes.insert(Node {
             run,
             tokens,
@@ -193,8 +210,12 @@ impl<E: Element> RadixCache<E> {
             namespace,
             parent,
             children: 0,
+            device_children: 0,
             locks: 0,
             usage,
+            on_device: true,
+            on_host: false,
+            duplicate: None,
         });
         self.adopt(leaf);
         self.list(leaf);
@@ -211,8 +232,15 @@ impl<E: Element> RadixCache<E> {
         cursor.for_each_run(at, |run| front.push(run));
         cursor.for_each_run(old.tokens - at, |run| rest.push(run));
 
-        let upper = Node { run: front, tokens: at, children: 1, ..*old };
-        let (hash, namespace) = (old.hash, old.namespace);
+        let upper = Node {
+            run: front,
+            tokens: at,
+            children: 1,
+            device_children: u32::from(old.on_device),
+            duplicate: None,
+            ..*old
+        };
+        let (hash, namespace, is_noted) = (old.hash, old.namespace, old.duplicate.is_some());
         let upper = self.nodes.insert(upper);
         *self.children.find_mut(hash, |&child| child == lower).expect("every node is a child") =
             upper;
@@ -228,6 +256,9 @@ impl<E: Element> RadixCache<E> {
         node.usage.last_access = last_access;
         self.adopt(lower);
         self.list(lower);
+        if is_noted {
+            self.note_duplicate(upper);
+        }
         upper
     }
 
@@ -237,22 +268,77 @@ impl<E: Element> RadixCache<E> {
         self.children.insert_unique(nodes[child].hash, child, |&child| nodes[child].hash);
     }
 
-    /// Whether `node` may be evicted now.
-    fn is_evictable(&self, node: u32) -> bool {
-        node != ROOT && self.nodes[node].children == 0 && self.nodes[node].locks == 0
+    /// The order of eviction that `at` belongs to now, if it may be evicted: of the device, or of the
+    /// host if its KV is there only.
+    fn order_of(&mut self, at: u32) -> Option<(&mut BTreeSet<(Rank, u32)>, Rank)> {
+        let node = &self.nodes[at];
+        if at == ROOT || node.locks > 0 || node.device_children > 0 {
+            return None;
+        }
+        let rank = self.policy.rank(&node.usage);
+        if node.on_device {
+            return Some((&mut self.leaves, rank));
+        }
+        if node.children > 0 {
+            return None;
+        }
+        self.host.as_mut().map(|host| (&mut host.leaves, rank))
     }
 
     /// Enters `node` in the order of eviction if it may be evicted.
     fn list(&mut self, node: u32) {
-        if self.is_evictable(node) {
-            self.leaves.insert((self.policy.rank(&self.nodes[node].usage), node));
+        if let Some((order, rank)) = self.order_of(node) {
+            order.insert((rank, node));
         }
     }
 
     /// Takes `node` out of the order of eviction: to be called before its rank changes.
     fn unlist(&mut self, node: u32) {
-        if self.is_evictable(node) {
-            self.leaves.remove(&(self.policy.rank(&self.nodes[node].usage), node));
+        if let Some((order, rank)) = self.order_of(node) {
+            order.remove(&(rank, node));
+        }
+    }
+
+    /// Takes `node`, which has no children and is in no order of eviction, out of the tree.
+    fn remove(&mut self, node: u32) -> Node<E> {
+        self.children
+            .find_entry(self.nodes[node].hash, |&child| child == node)
+            .expect("every node is a child")
+            .remove();
+        let gone = self.nodes.remove(node);
+        let parent = &mut self.nodes[gone.parent];
+        parent.children -= 1;
+        parent.device_children -= u32::from(gone.on_device);
+        self.list(gone.parent);
+        gone
+    }
+
+    fn lock_path(&mut self, mut at: u32) {
+        while at != ROOT {
+            self.unlist(at);
+            let node = &mut self.nodes[at];
+            if node.locks == 0 && node.on_device {
+                self.evictable -= node.tokens;
+                self.protected += node.tokens;
+            }
+            node.locks += 1;
+            at = node.parent;
+        }
+    }
+
+    fn unlock_path(&mut self, mut at: u32) {
+        while at != ROOT {
+            let node = &mut self.nodes[at];
+            node.locks = node.locks.checked_sub(1).expect("a node is unlocked only when locked");
+            let (is_free, parent) = (node.locks == 0, node.parent);
+            if is_free && node.on_device {
+                self.evictable += node.tokens;
+                self.protected -= node.tokens;
+            }
+            if is_free {
+                self.list(at);
+            }
+            at = parent;
         }
     }
 
@@ -281,8 +367,12 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
     fn match_prefix(&mut self, key: Key<'_, E>) -> PrefixMatch {
         let mut cursor = key.whole_pages(self.page_size).cursor();
         let (mut last, all) = (ROOT, cursor.left());
+        let (mut on_device, mut tokens) = (ROOT, 0);
         while let Some(child) = self.descend(last, &mut cursor, key.namespace()) {
             last = child;
+            if self.nodes[child].on_device {
+                (on_device, tokens) = (child, all - cursor.left());
+            }
         }
         // SGLang gives each node above a hair less than the one below it. Of the nodes of one path
         // only one is ever a leaf, so that this decides nothing, and one time does for all.
@@ -291,56 +381,54 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
             self.use_node(node, |usage| usage.last_access = time);
             node = self.nodes[node].parent;
         }
-        PrefixMatch { tokens: all - cursor.left(), node: self.nodes.id(last) }
+        PrefixMatch {
+            tokens,
+            node: self.nodes.id(on_device),
+            host_tokens: all - cursor.left() - tokens,
+            end: self.nodes.id(last),
+        }
     }
 
     fn insert(&mut self, key: Key<'_, E>, inserted_len: u64) -> Inserted {
         let mut cursor = key.whole_pages(self.page_size).cursor();
-        let (mut last, tokens) = (ROOT, cursor.left());
+        let (mut last, tokens, mut present) = (ROOT, cursor.left(), 0);
+        let counts = self.counts_hits();
         while let Some(child) = self.descend(last, &mut cursor, key.namespace()) {
             let time = self.clock.draw();
             let is_new_to_request = tokens - cursor.left() > inserted_len;
             self.use_node(child, |usage| {
                 usage.last_access = time;
-                usage.hits += u32::from(is_new_to_request);
+                usage.hits += u32::from(counts && is_new_to_request);
                 usage.priority = usage.priority.max(key.priority());
             });
+            if self.nodes[child].on_device {
+                present = tokens - cursor.left();
+            } else {
+                self.take_fresh(child);
+            }
+            if is_new_to_request {
+                self.back_up_if_due(child);
+            }
             last = child;
         }
-        let present = tokens - cursor.left();
-        if present < tokens {
-            last = self.add_leaf(last, cursor, key, u32::from(tokens > inserted_len));
+        if cursor.left() > 0 {
+            let is_new_to_request = tokens > inserted_len;
+            last = self.add_leaf(last, cursor, key, u32::from(counts && is_new_to_request));
+            if is_new_to_request {
+                self.back_up_if_due(last);
+            }
         }
         Inserted { present, tokens, node: self.nodes.id(last) }
     }
 
     fn lock(&mut self, node: NodeId) {
-        let mut at = self.nodes.resolve(node);
-        self.unlist(at);
-        while at != ROOT {
-            let node = &mut self.nodes[at];
-            if node.locks == 0 {
-                self.evictable -= node.tokens;
-                self.protected += node.tokens;
-            }
-            node.locks += 1;
-            at = node.parent;
-        }
+        let at = self.nodes.resolve(node);
+        self.lock_path(at);
     }
 
     fn unlock(&mut self, node: NodeId) {
-        let first = self.nodes.resolve(node);
-        let mut at = first;
-        while at != ROOT {
-            let node = &mut self.nodes[at];
-            node.locks = node.locks.checked_sub(1).expect("a node is unlocked only when locked");
-            if node.locks == 0 {
-                self.evictable += node.tokens;
-                self.protected -= node.tokens;
-            }
-            at = node.parent;
-        }
-        self.list(first);
+        let at = self.nodes.resolve(node);
+        self.unlock_path(at);
     }
 
     fn evict(&mut self, tokens: u64) -> u64 {
@@ -348,18 +436,38 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
         while freed < tokens
             && let Some((_, leaf)) = self.leaves.pop_first()
         {
-            let hash = self.nodes[leaf].hash;
-            self.children
-                .find_entry(hash, |&child| child == leaf)
-                .expect("every node is a child")
-                .remove();
-            let node = self.nodes.remove(leaf);
-            freed += node.tokens;
-            self.nodes[node.parent].children -= 1;
-            self.list(node.parent);
+            let leaf_tokens = self.nodes[leaf].tokens;
+            freed += leaf_tokens;
+            self.evictable -= leaf_tokens;
+            if self.keeps_on_host(leaf) {
+                self.demote(leaf);
+            } else {
+                self.remove(leaf);
+            }
         }
-        self.evictable -= freed;
         freed
+    }
+
+    fn load_back(&mut self, end: NodeId) -> u64 {
+        self.load_path(end)
+    }
+
+    fn finish_loads(&mut self) {
+        self.note_loaded();
+    }
+
+    fn next_backup(&mut self) -> Option<Backup> {
+        self.host.as_mut()?.begun.pop_front()
+    }
+
+    fn finish_backup(&mut self, backup: Backup) {
+        if !backup.blocking {
+            self.unlock(backup.node);
+        }
+    }
+
+    fn host_usage(&self) -> (u64, u64) {
+        self.host.as_ref().map_or((0, 0), |host| (host.pool.in_use(), host.pool.capacity()))
     }
 
     fn evictable_tokens(&self) -> u64 {
@@ -376,5 +484,9 @@ impl<E: Element> PrefixCache<E> for RadixCache<E> {
 }
 
 mod dfs;
+mod host;
+
+pub use host::{LOAD_BACK_THRESHOLD, WritePolicy};
+
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ impl Memory {
     /// Whether what was used longest ago is evicted first, as far as use can be refreshed.
     #[must_use]
     pub(crate) fn evicts_least_recent(&self) -> bool {
-        self.cache.name() == "radix-lru"
+        matches!(self.cache.name(), "radix-lru" | "hiradix-lru")
     }
 
     /// Looks a prompt up. Counts as a use of what it finds.

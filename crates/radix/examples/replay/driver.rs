@@ -1,11 +1,12 @@
 //! Operations on a prefix cache, and requests that live in a pool, as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
 use serde::Deserialize;
 use sglsim_radix::{
-    EvictionPolicy, Holding, Key, NodeId, PagePool, PageSize, PrefixCache, RadixCache,
+    Backup, EvictionPolicy, Holding, Key, NodeId, PagePool, PageSize, PrefixCache, PrefixMatch,
+    RadixCache, WritePolicy,
 };
 use sglsim_units::Nearest;
 
@@ -16,11 +17,20 @@ pub(crate) struct Settings {
     pub(crate) policy: EvictionPolicy,
     /// KV slots; `None` is a tree without a pool.
     pub(crate) capacity: Option<u64>,
+    /// Slots of the host tier; `None` is a tree without one.
+    pub(crate) host: Option<u64>,
+    pub(crate) write_policy: WritePolicy,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { page_size: 1, policy: EvictionPolicy::Lru, capacity: None }
+        Self {
+            page_size: 1,
+            policy: EvictionPolicy::Lru,
+            capacity: None,
+            host: None,
+            write_policy: WritePolicy::WriteThrough,
+        }
     }
 }
 
@@ -33,12 +43,17 @@ impl Settings {
             },
             |page| PageSize::new(page).map_err(|error| error.to_string()),
         )?;
-        if let Some(capacity) = self.capacity
-            && (capacity == 0 || page.floor(capacity) != capacity)
-        {
-            return Err(format!(
-                "`capacity` is {capacity}, allowed is a positive multiple of the page size {page}"
-            ));
+        for (name, size) in [("capacity", self.capacity), ("hicache_size", self.host)] {
+            if let Some(size) = size
+                && (size == 0 || page.floor(size) != size)
+            {
+                return Err(format!(
+                    "`{name}` is {size}, allowed is a positive multiple of the page size {page}"
+                ));
+            }
+        }
+        if self.capacity.is_some() && self.host.is_some() {
+            return Err("--capacity and --hicache-size cannot be given together".into());
         }
         Ok(page)
     }
@@ -57,9 +72,9 @@ struct Operation {
     inserted_len: Option<u64>,
 }
 
-const OPERATIONS: [&str; 12] = [
-    "insert", "match", "lock", "unlock", "evict", "state", "reset", "admit", "extend", "decode",
-    "finish", "release",
+const OPERATIONS: [&str; 13] = [
+    "insert", "match", "lock", "unlock", "evict", "ack", "state", "reset", "admit", "extend",
+    "decode", "finish", "release",
 ];
 
 /// A request in the pool.
@@ -81,6 +96,8 @@ pub(crate) struct Driver {
     namespaces: BTreeMap<String, u32>,
     locks: BTreeMap<String, NodeId>,
     requests: BTreeMap<String, Request>,
+    /// Copies to the host that are under way, the eldest first.
+    backups: VecDeque<Backup>,
 }
 
 /// One field of an answer.
@@ -91,26 +108,31 @@ const OUT_OF_MEMORY: &str = "out of memory";
 /// What an operation answers beside the totals.
 #[derive(Default)]
 struct Answer {
-    field: Option<Field>,
+    fields: Vec<Field>,
     error: Option<&'static str>,
 }
 
 impl From<Field> for Answer {
     fn from(field: Field) -> Self {
-        Self { field: Some(field), error: None }
+        Self { fields: vec![field], error: None }
     }
 }
 
 impl Driver {
     pub(crate) fn new(settings: Settings) -> Result<Self, String> {
         let page = settings.check()?;
+        let cache = RadixCache::new(page, settings.policy);
         Ok(Self {
             settings,
-            cache: RadixCache::new(page, settings.policy),
+            cache: match settings.host {
+                Some(size) => cache.with_host_tier(size, settings.write_policy),
+                None => cache,
+            },
             pool: settings.capacity.map(|capacity| PagePool::new(capacity, page)),
             namespaces: BTreeMap::new(),
             locks: BTreeMap::new(),
             requests: BTreeMap::new(),
+            backups: VecDeque::new(),
         })
     }
 
@@ -118,6 +140,9 @@ impl Driver {
     pub(crate) fn run(&mut self, line: &str) -> Result<String, String> {
         let operation = read(line)?;
         let answer = self.operate(&operation)?;
+        self.cache.finish_loads();
+        let begun = std::iter::from_fn(|| self.cache.next_backup());
+        self.backups.extend(begun.filter(|backup| !backup.blocking));
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let mut out = format!("{{\"op\": {}", quote(&operation.op));
         let mut put = |name: &str, value: &str| {
@@ -126,7 +151,7 @@ impl Driver {
         if let Some(rid) = &operation.rid {
             put("rid", &quote(rid));
         }
-        if let Some((name, value)) = answer.field {
+        for (name, value) in answer.fields {
             put(name, &value.to_string());
         }
         if let Some(error) = answer.error {
@@ -137,6 +162,9 @@ impl Driver {
         if let Some(pool) = &self.pool {
             put("available", &pool.available().to_string());
         }
+        if self.settings.host.is_some() {
+            put("on_host", &self.cache.host_usage().0.to_string());
+        }
         out.push('}');
         Ok(out)
     }
@@ -146,7 +174,8 @@ impl Driver {
             "match" => {
                 let namespace = self.namespace(o);
                 let key = Key::of(tokens(o)?).in_namespace(namespace);
-                Ok(("matched", self.cache.match_prefix(key).tokens).into())
+                let found = self.cache.match_prefix(key);
+                Ok(self.found(found))
             }
             "insert" if self.pool.is_some() => {
                 Err("`op` is `insert`: with --capacity, requests fill the tree (`admit`)".into())
@@ -165,9 +194,21 @@ impl Driver {
                     return Err(format!("`id`: there is a lock `{id}` already"));
                 }
                 let found = self.cache.match_prefix(Key::of(tokens(o)?).in_namespace(namespace));
-                self.cache.lock(found.node);
-                self.locks.insert(id.to_owned(), found.node);
-                Ok(("matched", found.tokens).into())
+                self.cache.lock(found.end);
+                self.cache.load_back(found.end);
+                self.locks.insert(id.to_owned(), found.end);
+                Ok(self.found(found))
+            }
+            "ack" => {
+                if self.settings.host.is_none() {
+                    return Err("`op` is `ack`, which needs --hicache-size".into());
+                }
+                let most = o.n.ok_or("`n` is missing")?.min(self.backups.len() as u64);
+                for _ in 0..most {
+                    let backup = self.backups.pop_front().expect("so many are under way");
+                    self.cache.finish_backup(backup);
+                }
+                Ok(Answer::default())
             }
             "unlock" => {
                 let id = id(o)?;
@@ -202,6 +243,15 @@ impl Driver {
         }
     }
 
+    /// What a lookup found, by tier where there are two.
+    fn found(&self, found: PrefixMatch) -> Answer {
+        let mut answer = Answer::from(("matched", found.tokens));
+        if self.settings.host.is_some() {
+            answer.fields.push(("host", found.host_tokens));
+        }
+        answer
+    }
+
     /// One operation of a request's life.
     fn live(&mut self, o: &Operation) -> Result<Answer, String> {
         if self.pool.is_none() {
@@ -224,7 +274,7 @@ impl Driver {
                 let left = request.tokens.len() as u64 - request.have;
                 let chunk = o.n.map_or(left, |n| n.min(left));
                 if chunk > 0 && !self.grow(&mut request, chunk) {
-                    let answer = Answer { field: None, error: Some(OUT_OF_MEMORY) };
+                    let answer = Answer { fields: vec![], error: Some(OUT_OF_MEMORY) };
                     return stays(self, request, answer);
                 }
                 if chunk > 0 {

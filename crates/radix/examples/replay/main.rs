@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --release -p sglsim-radix --example replay -- \
-//!     [--page-size N] [--eviction-policy P] [--capacity C] FILE
+//!     [--page-size N] [--eviction-policy P] [--capacity C] \
+//!     [--hicache-size N] [--hicache-write-policy P] FILE
 //! ```
 //!
 //! One JSON object a line in, one a line out; `-` reads standard input, empty lines and lines that
@@ -26,6 +27,11 @@
 //! | `{"op":"decode","rid":"r","tokens":[..]}` | `error` if memory ran out |
 //! | `{"op":"finish","rid":"r"}`, `{"op":"release","rid":"r"}` (nothing published) | `kept` |
 //!
+//! With `--hicache-size` there is a host tier of so many tokens under the tree. `match` and `lock` then
+//! answer `host` too, what they found there only; `lock` brings it back; every answer has what is
+//! `on_host`. Copies to the host keep their prefix locked until `{"op":"ack","n":2}` says that the
+//! eldest are done.
+//!
 //! A line that makes no sense ends the replay with exit code 1, a wrong command line with 2.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
@@ -38,7 +44,8 @@ use std::process::ExitCode;
 
 use driver::{Driver, Settings};
 
-const USAGE: &str = "usage: replay [--page-size N] [--eviction-policy P] [--capacity C] FILE (- for standard input)";
+const USAGE: &str = "usage: replay [--page-size N] [--eviction-policy P] [--capacity C] \
+    [--hicache-size N] [--hicache-write-policy P] FILE (- for standard input)";
 
 fn main() -> ExitCode {
     let (settings, file) = match parse(std::env::args().skip(1)) {
@@ -73,6 +80,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<(Settings, Str
             "-h" | "--help" => return Ok(None),
             "--page-size" => settings.page_size = number(value()?)?,
             "--capacity" => settings.capacity = Some(number(value()?)?),
+            "--hicache-size" => settings.host = Some(number(value()?)?),
+            "--hicache-write-policy" => settings.write_policy = value()?.parse().map_err(said)?,
             "--eviction-policy" => settings.policy = value()?.parse().map_err(said)?,
             flag if flag.starts_with("--") => return Err(format!("there is no option `{flag}`")),
             _ if file.is_some() => return Err(format!("one file too many: `{argument}`")),

@@ -3,14 +3,27 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sglsim_radix::{
-    BlockLru, EvictionPolicy, Inserted, Key, NoCache, NodeId, PageSize, PrefixCache, PrefixMatch,
-    RadixCache, testing,
+    Backup, BlockLru, EvictionPolicy, Inserted, Key, NoCache, NodeId, PageSize, PrefixCache,
+    PrefixMatch, RadixCache, WritePolicy, testing,
 };
 
 #[test]
 fn radix_cache_keeps_the_laws() {
     for policy in EvictionPolicy::ALL {
         testing::conformance(|page_size| Box::new(RadixCache::new(page_size, policy)));
+    }
+}
+
+#[test]
+fn a_host_tier_keeps_the_laws() {
+    for (policy, write) in EvictionPolicy::ALL.into_iter().zip(WritePolicy::ALL.into_iter().cycle())
+    {
+        // From nearly nothing to more than is ever inserted.
+        for capacity in [16, 64, 100_000] {
+            let make =
+                |page_size| RadixCache::new(page_size, policy).with_host_tier(capacity, write);
+            testing::conformance(|page_size| Box::new(make(page_size)));
+        }
     }
 }
 
@@ -37,6 +50,7 @@ enum Mistake {
     ForgetsLocks,
     FreesTooLittle,
     MissesAPage,
+    LosesWhatItLoads,
 }
 
 impl PrefixCache for Wrong {
@@ -83,6 +97,21 @@ impl PrefixCache for Wrong {
         }
     }
 
+    fn load_back(&mut self, end: NodeId) -> u64 {
+        match self.mistake {
+            Mistake::LosesWhatItLoads => 0,
+            _ => self.cache.load_back(end),
+        }
+    }
+
+    fn next_backup(&mut self) -> Option<Backup> {
+        self.cache.next_backup()
+    }
+
+    fn finish_backup(&mut self, backup: Backup) {
+        self.cache.finish_backup(backup);
+    }
+
     fn evictable_tokens(&self) -> u64 {
         self.cache.evictable_tokens()
     }
@@ -99,10 +128,16 @@ fn a_broken_law_is_named() {
         (Mistake::ForgetsLocks, "4: "),
         (Mistake::FreesTooLittle, "5: an eviction frees what is asked"),
         (Mistake::MissesAPage, "1: a match right after an insert"),
+        (Mistake::LosesWhatItLoads, "7: what a match found on the host"),
     ];
     for (mistake, law) in cases {
         let make = |page_size| -> Box<dyn PrefixCache> {
-            Box::new(Wrong { cache: RadixCache::new(page_size, EvictionPolicy::Lru), mistake })
+            let cache = RadixCache::new(page_size, EvictionPolicy::Lru);
+            let cache = match mistake {
+                Mistake::LosesWhatItLoads => cache.with_host_tier(1000, WritePolicy::WriteThrough),
+                _ => cache,
+            };
+            Box::new(Wrong { cache, mistake })
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| testing::conformance(make)));
         let message = outcome.expect_err("the mistake is found");

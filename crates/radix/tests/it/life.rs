@@ -1,14 +1,15 @@
 //! The replay driver, on operations whose answers SGLang 0.5.23's own tree and allocator gave.
 //!
-//! `tests/fixtures/recorded.jsonl.gz` holds runs of random operations: a line with the settings
-//! starts a run, then every operation is followed by its answer. `cargo xtask differential` compares
-//! more of them.
+//! `tests/fixtures/*.jsonl.gz` hold runs of random operations: a line with the settings starts a run,
+//! then every operation is followed by its answer. `cargo xtask differential` compares more of them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use sglsim_radix::WritePolicy;
 
 use crate::data;
 
@@ -24,6 +25,10 @@ fn driver_of(settings: &Value) -> Driver {
         page_size: settings["page_size"].as_u64().expect("a page size"),
         policy: policy.expect("a known policy"),
         capacity: settings["capacity"].as_u64(),
+        host: settings["hicache_size"].as_u64(),
+        write_policy: settings["hicache_write_policy"]
+            .as_str()
+            .map_or_else(WritePolicy::default, |name| name.parse().expect("a known write policy")),
     })
     .expect("recorded with allowed settings")
 }
@@ -47,7 +52,19 @@ fn check(driver: &mut Driver, operation: &str, recorded: &str, place: &str) {
 
 #[test]
 fn recorded_runs() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/recorded.jsonl.gz");
+    replay("recorded.jsonl.gz");
+}
+
+/// Above a host tier, under every write policy; the copies were acknowledged at random.
+#[test]
+fn recorded_runs_with_a_host_tier() {
+    replay("hicache.jsonl.gz");
+}
+
+/// Replays a fixture of at least 10,000 operations.
+#[track_caller]
+fn replay(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     let file = File::open(path).expect("the fixture is there");
     let mut lines = BufReader::new(GzDecoder::new(file)).lines().enumerate();
     let mut next = || lines.next().map(|(at, line)| (at, line.expect("a line of text")));
@@ -59,7 +76,7 @@ fn recorded_runs() {
         }
         let (_, recorded) = next().expect("every operation has its answer");
         let driver = driver.as_mut().expect("settings come first");
-        check(driver, &line, &recorded, &format!("line {}", at + 1));
+        check(driver, &line, &recorded, &format!("{name}, line {}", at + 1));
         operations += 1;
     }
     assert!(operations >= 10_000, "{operations} operations");
@@ -107,6 +124,7 @@ fn a_wrong_line_names_what_is_wrong() {
         (None, vec![r#"{"op": "unlock", "id": "a"}"#], "there is no lock `a`"),
         (None, vec![lock, lock], "there is a lock `a` already"),
         (None, vec![admit], "needs --capacity"),
+        (None, vec![r#"{"op": "ack", "n": 1}"#], "needs --hicache-size"),
         (Some(9), vec![admit, admit], "there is a request `r1` already"),
         (Some(9), vec![admit, r#"{"op": "finish", "rid": "r2"}"#], "did you mean `r1`?"),
         (Some(9), vec![r#"{"op": "admit", "rid": "r", "tokens": []}"#], "`tokens` is empty"),
