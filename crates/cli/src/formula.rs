@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use sglsim_engine::DeploymentPlan;
+use sglsim_engine::{DeploymentPlan, Report};
 use sglsim_expr::Sense;
-use sglsim_formula::{Formula, Frozen, Metric};
+use sglsim_formula::{Formula, Frozen, History, Level, Metric};
 
 use crate::failure::Failure;
-use crate::number::counted;
+use crate::number::{count, counted};
 use crate::output;
 use crate::progress::Progress;
 use crate::scenario::ScenarioArguments;
@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// The metric, see the list below
     #[arg(long, value_name = "NAME")]
     metric: String,
+    /// What the metric is of: the configuration, or one simulated run with its decisions frozen. By
+    /// default the configuration, if the metric is defined for it
+    #[arg(long, value_enum)]
+    level: Option<Of>,
     /// Form of the formula
     #[arg(long, value_enum, default_value_t = Form::Sympy)]
     to: Form,
@@ -37,6 +41,15 @@ pub(crate) struct Arguments {
     /// Save the workload's means for `--freeze`
     #[arg(long, value_name = "FILE")]
     save_frozen: Option<PathBuf>,
+}
+
+/// What a metric is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Of {
+    /// A function of the configuration
+    Configuration,
+    /// The run of the scenario, as a function of hardware and law coefficients
+    Run,
 }
 
 /// How a formula is written.
@@ -66,8 +79,16 @@ enum Form {
 
 /// The metrics by name, as `--help` shows them.
 fn metrics() -> String {
-    let lines = Metric::all().map(|metric| format!("  {:<30}{}\n", metric.name(), metric.doc()));
-    "Metrics:\n".to_owned() + &lines.collect::<String>()
+    let of_run = |metric: &Metric| metric.level() == Level::Run;
+    let lines = Metric::all().filter(|metric| !of_run(metric));
+    let lines = lines.map(|metric| format!("  {:<30}{}\n", metric.name(), metric.doc()));
+    format!(
+        "Metrics:\n{}
+Metrics of one simulated run (--level run), as functions of hardware and law coefficients:
+  all throughputs but the largest, duration, mean_itl, and of ttft, tpot, e2e_latency, queue_time and
+  transfer_time each the mean_, p50_, p90_, p95_, p99_ and max_, such as p99_ttft\n",
+        lines.collect::<String>()
+    )
 }
 
 /// A range such as `N_p=1..64`.
@@ -79,6 +100,13 @@ fn range(text: &str) -> Result<(String, f64, f64), String> {
     parsed.ok_or_else(|| "it is written NAME=LEAST..MOST, such as N_p=1..64".to_owned())
 }
 
+/// Runs a scenario and keeps its history.
+pub(crate) fn record(scenario: &ScenarioArguments) -> Result<(Report, History), Failure> {
+    let mut simulation = scenario.prepare()?;
+    let requests = simulation.prepare_workload()?.total();
+    Ok(History::record(simulation.observer(Box::new(Progress::new(requests))))?)
+}
+
 /// Whether a planner wants more of it: yes of a rate, no of a time.
 fn sense(metric: Metric) -> Sense {
     if metric.unit() == "s" { Sense::Minimise } else { Sense::Maximise }
@@ -86,19 +114,9 @@ fn sense(metric: Metric) -> Sense {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let metric: Metric = arguments.metric.parse()?;
-    let (plan, frozen) = arguments.freeze(metric)?;
-    let mut formula = match &frozen {
-        Some(frozen) => Formula::of(&plan, metric, frozen)?,
-        None => Formula::of_step(&plan, metric)?,
-    };
-    if let Some(frozen) = frozen.as_ref().filter(|_| arguments.freeze.is_none()) {
-        let parameters = counted(frozen.parameters().len() as u64, "parameter");
-        let requests = counted(frozen.requests, "request");
-        eprintln!("froze {parameters} from a run of {requests}");
-    }
-    if let (Some(frozen), Some(file)) = (&frozen, &arguments.save_frozen) {
-        frozen.write_to(file)?;
-    }
+    let of_run = arguments.level.map_or(metric.level() == Level::Run, |level| level == Of::Run);
+    let mut formula =
+        if of_run { arguments.of_run(metric)? } else { arguments.of_configuration(metric)? };
     if !arguments.knobs.is_empty() {
         let names: Vec<&str> = arguments.knobs.iter().map(|name| name.trim()).collect();
         formula = formula.with_knobs(&names)?;
@@ -122,7 +140,47 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
+/// A run freezes itself.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` does not go with a metric of a run, which is frozen as it was simulated")]
+struct FrozenRun(&'static str);
+
 impl Arguments {
+    /// The metric of the scenario's run.
+    fn of_run(&self, metric: Metric) -> Result<Formula, Failure> {
+        for (option, given) in [("--freeze", &self.freeze), ("--save-frozen", &self.save_frozen)] {
+            if given.is_some() {
+                return Err(FrozenRun(option).into());
+            }
+        }
+        let (_, history) = record(&self.scenario)?;
+        let formula = history.formula(metric)?;
+        let (steps, deciding) = history.deciding_steps(metric)?;
+        eprintln!(
+            "{} of {} decide {metric}",
+            count(deciding as u64),
+            counted(steps as u64, "simulated step")
+        );
+        Ok(formula)
+    }
+
+    /// The metric as a function of the configuration.
+    fn of_configuration(&self, metric: Metric) -> Result<Formula, Failure> {
+        let (plan, frozen) = self.freeze(metric)?;
+        if let Some(frozen) = frozen.as_ref().filter(|_| self.freeze.is_none()) {
+            let parameters = counted(frozen.parameters().len() as u64, "parameter");
+            let requests = counted(frozen.requests, "request");
+            eprintln!("froze {parameters} from a run of {requests}");
+        }
+        if let (Some(frozen), Some(file)) = (&frozen, &self.save_frozen) {
+            frozen.write_to(file)?;
+        }
+        Ok(match &frozen {
+            Some(frozen) => Formula::of(&plan, metric, frozen)?,
+            None => Formula::of_step(&plan, metric)?,
+        })
+    }
+
     /// The deployment, and what is frozen of its workload: from a file, from a run, or nothing where
     /// nothing is needed.
     fn freeze(&self, metric: Metric) -> Result<(DeploymentPlan, Option<Frozen>), Failure> {

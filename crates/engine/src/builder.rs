@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use sglsim_expr::Values;
 use sglsim_radix::{NoCache, PagePool, PageSize, PrefixCache, RadixCache};
 use sglsim_router::{PdRouter, RoutePolicy, Router};
 use sglsim_sched::{
@@ -126,6 +127,16 @@ impl Simulation {
     #[must_use]
     pub fn plan(&self) -> &DeploymentPlan {
         &self.plan
+    }
+
+    /// Runs on hardware with other figures, or with another θ: [`DeploymentPlan::with_parameters`].
+    ///
+    /// # Errors
+    ///
+    /// As [`DeploymentPlan::with_parameters`].
+    pub fn parameters(mut self, values: &Values) -> Result<Self, EngineError> {
+        self.plan = self.plan.with_parameters(values)?;
+        Ok(self)
     }
 
     /// Takes requests from `workload` instead of the scenario's.

@@ -142,7 +142,7 @@ impl Observer for Metrics {
     fn on_event(&mut self, at: SimTime, event: &Event<'_>) {
         self.last_event = at;
         match *event {
-            Event::Arrived { request } => {
+            Event::Arrived { request, .. } => {
                 debug_assert_eq!(request.id.index(), self.requests.len());
                 self.requests.push(RequestRecord {
                     arrival: at,
@@ -211,7 +211,7 @@ impl Observer for Metrics {
                 record.output_tokens = generated;
                 self.in_flight -= 1;
             }
-            Event::Delivered { .. } => {}
+            Event::Sent { .. } | Event::Delivered { .. } => {}
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Event<'a> {
     Arrived {
         /// The request.
         request: &'a Request,
+        /// The request whose end decided when this one comes, in a closed loop or a conversation.
+        after: Option<RequestId>,
     },
     /// The router chose its workers.
     Routed {
@@ -76,6 +78,15 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// Its attention rank there.
         rank: usize,
+    },
+    /// A piece of its KV was handed to the fabric.
+    Sent {
+        /// The request.
+        id: RequestId,
+        /// Tokens of KV.
+        tokens: TokenCount,
+        /// Time that the piece takes over idle links.
+        alone: Seconds,
     },
     /// A piece of its KV arrived at its decode worker.
     Delivered {

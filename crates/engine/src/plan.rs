@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sglsim_expr::Context;
+use sglsim_expr::{Context, Values};
 use sglsim_hw::{Gpu, HwError, Link, Topology};
 use sglsim_kernels::{
     Coefficients, KernelError, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan, StepLaw,
@@ -12,7 +12,7 @@ use sglsim_model::{ModelError, ModelShape};
 use sglsim_sched::{
     DisaggregationMode, PrefillDelayerConfig, SchedulePolicyName, SchedulerConfig, SchedulerName,
 };
-use sglsim_units::TokenCount;
+use sglsim_units::{Nearest, TokenCount};
 
 use crate::scenario::{Deployment, Hardware, PoolConfig, Scenario, ScenarioError};
 
@@ -116,6 +116,46 @@ impl DeploymentPlan {
     #[must_use]
     pub fn gpus(&self) -> u32 {
         self.pools.iter().map(PoolPlan::gpus).sum()
+    }
+
+    /// All symbols of the step and transfer laws that are not features of a batch: parallel sizes,
+    /// hardware, θ.
+    #[must_use]
+    pub fn parameters(&self) -> Values {
+        let mut all = Values::new();
+        for pool in &self.pools {
+            all.extend(pool.law.values().iter());
+        }
+        if let Some(law) = &self.transfer {
+            all.extend(law.values().iter());
+        }
+        all
+    }
+
+    /// The same deployment on hardware with other figures, or with another θ, under the names of the
+    /// laws' symbols, such as `decode_hbm_bandwidth`. Memory stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ScenarioError::UnknownParameter`] with the closest name; [`ScenarioError::Pool`] if a value
+    /// is out of its domain.
+    pub fn with_parameters(mut self, values: &Values) -> Result<Self, ScenarioError> {
+        let known = self.parameters();
+        if let Some(name) = values.names().find(|name| known.get(name).is_none()) {
+            return Err(ScenarioError::UnknownParameter {
+                name: name.to_owned(),
+                hint: Nearest::to(name, known.names()),
+            });
+        }
+        for pool in &mut self.pools {
+            pool.law = pool.law.clone().with_values(values);
+            let program = pool.law.compile();
+            pool.program =
+                program.map_err(|source| ScenarioError::Pool { pool: pool.path, source })?;
+        }
+        self.transfer = self.transfer.map(|law| law.with_values(values));
+        self.transfer_program()?;
+        Ok(self)
     }
 
     pub(crate) fn transfer_program(&self) -> Result<Option<TransferProgram>, ScenarioError> {

@@ -187,13 +187,14 @@ impl Run<'_> {
     // --- arrivals ---------------------------------------------------------------------------
 
     fn arrival(&mut self) -> Result<(), EngineError> {
+        let after = self.workload.released_by();
         let Some(request) = self.workload.pop() else {
             return Err(self.workload_error("`pop` gives what `peek` announced"));
         };
         if request.id.index() != self.metrics.requests.len() {
             return Err(self.workload_error("ids are 0, 1, 2, … in order of popping"));
         }
-        self.emit(&Event::Arrived { request: &request });
+        self.emit(&Event::Arrived { request: &request, after });
         let id = request.id;
         let (prefill, decode) = self.route(&request)?;
         self.emit(&Event::Routed { id, prefill, decode });

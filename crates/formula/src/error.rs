@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sglsim_engine::{EngineError, SimTime, WorkerId};
 use sglsim_expr::ExprError;
 use sglsim_kernels::KernelError;
 use sglsim_units::Nearest;
@@ -45,6 +46,68 @@ pub enum FormulaError {
         /// The other symbols, which may be named, too.
         parameters: Vec<String>,
     },
+    /// A metric that only a run has.
+    #[error("`{metric}` is a metric of a run; it has no formula of the configuration alone")]
+    OnlyOfARun {
+        /// The metric.
+        metric: Metric,
+    },
+    /// The steps were costed by something that is no law.
+    #[error(
+        "no formula is available: the steps of the run were costed by `{cost}`, which is no law; \
+         return `true` from `CostModel::is_law` only for the compiled step law of the pool"
+    )]
+    OpaqueCost {
+        /// Name of the cost model.
+        cost: String,
+    },
+    /// Nothing that happened before explains an instant of the run.
+    #[error(
+        "no formula is available: at {at} worker {worker} did something at a moment that no step, \
+         transfer or arrival explains"
+    )]
+    Unexplained {
+        /// When.
+        at: SimTime,
+        /// Where.
+        worker: WorkerId,
+    },
+    /// A step or transfer of the run took another time than its law says.
+    #[error(
+        "no formula is available: the laws of the scenario put at {replayed} s what happened at \
+         {at} s in the run"
+    )]
+    NotTheLaw {
+        /// When it happened \[s\].
+        at: f64,
+        /// When it would have happened by the laws \[s\].
+        replayed: f64,
+    },
+    /// A formula says something else than the report of its own run.
+    #[error("no formula is available: `{metric}` would be {value}, but the report says {report}")]
+    Disagrees {
+        /// The metric.
+        metric: Metric,
+        /// Value of the formula.
+        value: f64,
+        /// Value of the report.
+        report: f64,
+    },
+    /// No request of the run has the latency.
+    #[error("no request of the run has a value for `{metric}`")]
+    EmptySample {
+        /// The metric.
+        metric: Metric,
+    },
+    /// A value is not a finite number.
+    #[error("a time of the run is {value} s at these values, which is not finite")]
+    NotFinite {
+        /// What it is.
+        value: f64,
+    },
+    /// The simulation failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A run in which no request finished freezes nothing.
     #[error("no request of the run finished, so there is nothing to freeze")]
     NothingFinished,

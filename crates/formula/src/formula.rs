@@ -10,7 +10,7 @@ use crate::frozen::{Frozen, Parameter};
 use crate::pool::{Step, imported, scope};
 use crate::request::Request;
 use crate::symbols::Symbols;
-use crate::{FormulaError, Metric, steady};
+use crate::{FormulaError, Level, Metric, steady};
 
 /// A metric of a deployment as a function of its configuration.
 ///
@@ -50,6 +50,8 @@ use crate::{FormulaError, Metric, steady};
 pub struct Formula {
     /// The metric.
     pub metric: Metric,
+    /// How much of the deployment it describes.
+    pub level: Level,
     /// The function, its variables, its constraints and the values of all symbols.
     pub module: Module,
     /// Which of the values a run measured.
@@ -77,6 +79,7 @@ impl Formula {
         let mut symbols = Symbols::new();
         let (value, constraints, validity) = match metric {
             StepTime | PrefillStepTime | DecodeStepTime => return Self::of_step(plan, metric),
+            Duration | MeanItl | Latency(..) => return Err(FormulaError::OnlyOfARun { metric }),
             Ttft | Itl | E2eLatency | TransferTime => {
                 let request = Request::of(&mut symbols, plan, frozen)?;
                 (request.latency(metric)?, request.constraints, REQUEST)
@@ -137,7 +140,7 @@ impl Formula {
         Self::assemble(metric, symbols, &law.time, constraints, STEP)
     }
 
-    fn assemble(
+    pub(crate) fn assemble(
         metric: Metric,
         symbols: Symbols,
         value: &Expr,
@@ -151,8 +154,14 @@ impl Formula {
         module.variables = symbols.knobs;
         module.constraints = constraints;
         module.values = symbols.values;
-        let mut formula =
-            Self { metric, module, frozen: Vec::new(), source: String::new(), validity };
+        let mut formula = Self {
+            metric,
+            level: metric.level(),
+            module,
+            frozen: Vec::new(),
+            source: String::new(),
+            validity,
+        };
         formula.drop_unused_values();
         Ok(formula)
     }
@@ -275,6 +284,7 @@ impl Formula {
         Ok(json!({
             "format": { "name": "sglsim-formula", "version": 1 },
             "metric": self.metric.name(),
+            "level": self.level.name(),
             "doc": self.metric.doc(),
             "value": value,
             "unit": self.metric.unit(),
@@ -325,6 +335,10 @@ const STEP: &str = "Exact: the engine runs the same expression, compiled.";
 
 const REQUEST: &str = "Exact on an idle system, where one request has the deployment to itself. \
     With pages of several tokens, exact if the chunk of a rank is a whole number of pages.";
+
+pub(crate) const RUN: &str = "Of one simulated run with its decisions frozen: exact at the run's own \
+    values, with the derivatives of the simulation there; elsewhere batches, routes and what decided \
+    stay those of the run.";
 
 const STEADY: &str = "A steady state described by means: all ranks equally loaded, batches as \
     full as memory and caps allow, no retraction. Cache hits and lengths are those that were \

@@ -38,6 +38,7 @@
 //! |---|---|---|
 //! | step | `step_time`, `prefill_step_time`, `decode_step_time` | it is the same expression |
 //! | request | `ttft`, `itl`, `e2e_latency`, `transfer_time` | on an idle system |
+//! | run | `mean_ttft`, `p99_tpot`, `output_throughput` of one run, by [`History`] | it is the report, and has its derivatives |
 //! | steady state | `output_throughput` and its relatives | to a few percent, see `docs/guide/formulas.md` |
 //!
 //! This crate knows scenarios, plans and reports; of the event core it knows nothing.
@@ -45,6 +46,7 @@
 mod error;
 mod formula;
 mod frozen;
+mod history;
 mod metric;
 mod pool;
 mod request;
@@ -54,4 +56,5 @@ mod symbols;
 pub use error::FormulaError;
 pub use formula::Formula;
 pub use frozen::{Frozen, Load, Parameter};
-pub use metric::Metric;
+pub use history::History;
+pub use metric::{Latency, Level, Metric, Statistic};

@@ -271,6 +271,16 @@ impl StepLaw {
         self.compile_for(&self.step_time, &self.values)
     }
 
+    /// The same law with other values of the hardware's figures and of θ; names that are none of its
+    /// symbols have no influence.
+    #[must_use]
+    pub fn with_values(mut self, values: &Values) -> Self {
+        let known = values.iter().filter(|(name, _)| self.values.get(name).is_some());
+        let known: Values = known.collect();
+        self.values.extend(known);
+        self
+    }
+
     /// Another time as a function of the same features.
     pub(crate) fn compile_for(
         &self,

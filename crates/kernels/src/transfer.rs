@@ -163,8 +163,19 @@ impl TransferLaw {
     ///
     /// [`KernelError::Expr`] if the law cannot be compiled.
     pub fn compile(&self) -> Result<TransferProgram, KernelError> {
-        let program = self.time.bind(&self.values).compile(&["transfer_tokens"])?;
+        let bound = self.time.bind(&self.values);
+        bound.check()?;
+        let program = bound.compile(&["transfer_tokens"])?;
         Ok(TransferProgram { evaluator: program.evaluator() })
+    }
+
+    /// The same law with other values; names that are none of its symbols have no influence.
+    #[must_use]
+    pub fn with_values(mut self, values: &Values) -> Self {
+        let known = values.iter().filter(|(name, _)| self.values.get(name).is_some());
+        let known: Values = known.collect();
+        self.values.extend(known);
+        self
     }
 }
 

@@ -1,6 +1,6 @@
 //! A bound on the requests in flight, as a client keeps it.
 
-use sglsim_units::SimTime;
+use sglsim_units::{RequestId, SimTime};
 
 use crate::error::{WorkloadError, check};
 use crate::request::{Finished, Request, Workload};
@@ -17,6 +17,8 @@ pub struct MaxConcurrency {
     in_flight: u32,
     /// When the bound was last left: what waited then arrives no earlier.
     free_since: SimTime,
+    /// Whose end that was.
+    freed_by: Option<RequestId>,
 }
 
 impl MaxConcurrency {
@@ -27,7 +29,7 @@ impl MaxConcurrency {
     /// [`WorkloadError::OutOfRange`] if `limit` is zero.
     pub fn new(inner: Box<dyn Workload>, limit: u32) -> Result<Self, WorkloadError> {
         check("max_concurrency", limit, 1..=u32::MAX)?;
-        Ok(Self { inner, limit, in_flight: 0, free_since: SimTime::ZERO })
+        Ok(Self { inner, limit, in_flight: 0, free_since: SimTime::ZERO, freed_by: None })
     }
 }
 
@@ -52,9 +54,17 @@ impl Workload for MaxConcurrency {
         Some(Request { arrival, ..request })
     }
 
+    fn released_by(&self) -> Option<RequestId> {
+        match self.inner.peek() {
+            Some(planned) if planned < self.free_since => self.freed_by,
+            _ => self.inner.released_by(),
+        }
+    }
+
     fn on_finished(&mut self, done: &Finished) {
         if self.in_flight == self.limit {
             self.free_since = done.at;
+            self.freed_by = Some(done.id);
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         self.inner.on_finished(done);

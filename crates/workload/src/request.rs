@@ -58,6 +58,7 @@ pub struct Finished {
 /// 4. A prompt has at least one token and no empty span, `1 <= output_len <= max_new_tokens`.
 /// 5. If `total` is known, exactly so many requests come, provided that each one taken is finished.
 /// 6. The same construction, treated in the same way, gives the same requests.
+/// 7. What `released_by` names has ended, no later than the time that `peek` announces.
 pub trait Workload: fmt::Debug + Send {
     /// Name in reports, such as the file name of a trace.
     fn name(&self) -> &str;
@@ -71,6 +72,15 @@ pub trait Workload: fmt::Debug + Send {
 
     /// Takes the request that [`peek`](Workload::peek) announced.
     fn pop(&mut self) -> Option<Request>;
+
+    /// The request whose end decided the time that [`peek`](Workload::peek) announces: the turn before,
+    /// or the one that a user or a limit on the requests in flight waited for. `None` if that time
+    /// depends on no end, which is also the default.
+    ///
+    /// A formula of a run follows it: arrivals that wait for an end move with it.
+    fn released_by(&self) -> Option<RequestId> {
+        None
+    }
 
     /// A request has left the system: closed loops and conversations decide their next one here.
     /// Does nothing by default.

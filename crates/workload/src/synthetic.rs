@@ -76,6 +76,8 @@ struct Limits {
 struct Due {
     at: SimTime,
     released: u64,
+    /// The request whose end released it.
+    after: RequestId,
     /// `None` is the next conversation of a user of a closed loop.
     session: Option<Session>,
 }
@@ -105,8 +107,8 @@ impl Synthetic {
         })
     }
 
-    fn release(&mut self, at: SimTime, session: Option<Session>) {
-        self.due.push(Reverse(Due { at, released: self.released, session }));
+    fn release(&mut self, at: SimTime, after: RequestId, session: Option<Session>) {
+        self.due.push(Reverse(Due { at, released: self.released, after, session }));
         self.released += 1;
     }
 }
@@ -156,6 +158,13 @@ impl Workload for Synthetic {
         Some(request)
     }
 
+    fn released_by(&self) -> Option<RequestId> {
+        let next = self.peek()?;
+        // A new conversation goes first.
+        let Reverse(due) = self.due.peek().filter(|_| self.source.next() != Some(next))?;
+        Some(due.after)
+    }
+
     fn on_finished(&mut self, done: &Finished) {
         let Some(mut session) = self.running.remove(&done.id) else { return };
         // A conversation whose request was refused or aborted unanswered is over.
@@ -163,13 +172,13 @@ impl Workload for Synthetic {
             session.history.push(Span::new(output_content(done.id), done.output_len));
             if session.next_prompt_len().is_some_and(|len| len <= self.limits.max_prompt_len) {
                 let at = done.at + session.think();
-                self.release(at, Some(session));
+                self.release(at, done.id, Some(session));
                 return;
             }
         }
         if let Source::Closed { think, .. } = &mut self.source {
             let at = done.at + think.draw();
-            self.release(at, None);
+            self.release(at, done.id, None);
         }
     }
 }

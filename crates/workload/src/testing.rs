@@ -23,7 +23,7 @@ pub struct Served {
 }
 
 /// Drives `workload` to its end, or to `limit` requests: request *r* finishes `service(r)` after its
-/// arrival. Checks laws 1 to 4 of [`Workload`] on the way.
+/// arrival. Checks laws 1 to 4 and 7 of [`Workload`] on the way.
 ///
 /// # Panics
 ///
@@ -56,6 +56,11 @@ pub fn serve(
                 }
             }
             (arrival, _) => {
+                if let Some(by) = workload.released_by() {
+                    let ended = served.finished.get(by.index());
+                    let known = ended.is_some_and(|end| *end <= now && Some(*end) <= arrival);
+                    assert!(known, "law 7: {by} released an arrival before its end");
+                }
                 let request = workload.pop();
                 let request = request.expect("law 1: an announced request did not come");
                 assert_eq!(Some(request.arrival), arrival, "law 1: {request:?}");

@@ -57,6 +57,14 @@ pub enum ScenarioError {
         /// All names there; none if the parent is `None` or a plain value.
         known: Box<[String]>,
     },
+    /// A law has no such parameter.
+    #[error("the laws of the deployment have no parameter `{name}`{hint}")]
+    UnknownParameter {
+        /// What was asked for.
+        name: String,
+        /// The closest one.
+        hint: Nearest,
+    },
     /// `--set` gives a field a value it cannot have.
     #[error("`{path}` cannot be {value}: {message}{nearest}")]
     BadValue {

@@ -21,6 +21,7 @@ impl Run<'_> {
         let live = self.live.get(id);
         live.flows += 1;
         let (from, to) = (live.prefill.worker, live.decode.worker);
+        self.emit(&Event::Sent { id, tokens, alone });
         self.fabric.submit(now, Flow { request: id, from, to, tokens, alone });
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Observer for Order {
         assert!(at >= self.last, "ENGINE-3 the clock never goes back: {at} after {}", self.last);
         self.last = at;
         match *event {
-            Event::Arrived { request } => {
+            Event::Arrived { request, .. } => {
                 assert_eq!(request.id.index(), self.lives.len(), "ids in order of arrival");
                 assert_eq!(request.arrival, at, "ENGINE-3 a request arrives when it is due");
                 let output_len = u64::from(request.output_len);

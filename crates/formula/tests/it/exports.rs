@@ -2,7 +2,7 @@
 
 use sglsim_engine::{DeploymentPlan, Scenario};
 use sglsim_expr::{Context, Module, Values};
-use sglsim_formula::{Formula, FormulaError, Frozen, Load, Metric};
+use sglsim_formula::{Formula, FormulaError, Frozen, Level, Load, Metric};
 
 use crate::scenarios::{AGGREGATED, DISAGGREGATED, DP_ATTENTION, fixed, plan, scenario};
 
@@ -99,6 +99,11 @@ fn every_metric_has_a_formula_somewhere() {
     let plans = [planned("Llama-3.1-8B", AGGREGATED).1, planned("Llama-3.1-8B", DISAGGREGATED).1];
     for metric in Metric::all() {
         assert_eq!(metric.name().parse::<Metric>().unwrap(), metric);
+        if metric.level() == Level::Run {
+            let error = Formula::of(&plans[0], metric, &frozen(Load::Unlimited)).unwrap_err();
+            assert!(matches!(error, FormulaError::OnlyOfARun { .. }), "{metric}: {error}");
+            continue;
+        }
         let found = plans.iter().filter_map(|plan| {
             Formula::of(plan, metric, &frozen(Load::Open { request_rate: 2.0 })).ok()
         });

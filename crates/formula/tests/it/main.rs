@@ -4,6 +4,7 @@
 
 mod exports;
 mod frozen;
+mod history;
 mod python;
 mod request;
 mod scenarios;
