@@ -7,8 +7,8 @@ use sglsim_expr::Values;
 use sglsim_radix::{NoCache, PagePool, PageSize, PrefixCache, RadixCache};
 use sglsim_router::{PdRouter, RoutePolicy, Router};
 use sglsim_sched::{
-    BatchState, DecodeScheduler, DisaggregationMode, ForwardMode, Memory, SchedulePolicy,
-    Scheduler, SchedulerConfig,
+    BatchState, DecodeScheduler, DisaggregationMode, Memory, SchedulePolicy, Scheduler,
+    SchedulerConfig,
 };
 use sglsim_units::{RngStreams, SimTime, WorkerId};
 use sglsim_workload::Workload;
@@ -296,7 +296,9 @@ impl Simulation {
                         Box::new(LawCost::new(pool.program(), pool.coefficients.provenance.clone()))
                     }
                 };
-                workers.push(Worker::new(id, ranks, cost, &pool.cuda_graphs));
+                let mut worker = Worker::new(id, ranks, cost, &pool.cuda_graphs);
+                worker.overlaps = pool.overlaps();
+                workers.push(worker);
             }
         }
         Ok(workers)
@@ -333,7 +335,7 @@ impl Simulation {
         };
         let batch = BatchState::new(config, Memory::new(kv, cache))
             .map_err(|source| ScenarioError::Scheduler { pool: pool.path, source })?;
-        Ok(Rank { batch, scheduler, mode: ForwardMode::Idle, kv_used: 0 })
+        Ok(Rank { batch, scheduler, kv_used: 0 })
     }
 
     fn routing(&mut self) -> Result<Routing, EngineError> {

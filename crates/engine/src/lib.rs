@@ -68,10 +68,10 @@ pub use sglsim_radix::{
 pub use sglsim_router::{PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView};
 pub use sglsim_sched::{
     BatchState, CLIP_MAX_NEW_TOKENS, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs,
-    ForwardMode, Labels, LongestOutputFirst, LongestPrefixMatch, Memory, MixedScheduler,
-    NUM_RESERVED_DECODE_TOKENS, Needs, NewTokenRatio, PrefillAdder, QueueEntry, ReqView,
-    SchedError, SchedulePolicy, SchedulePolicyName, Scheduler, SchedulerConfig, SchedulerName,
-    SglangScheduler, Slot, WholeScheduler,
+    ForwardBatch, ForwardMode, Labels, LongestOutputFirst, LongestPrefixMatch, Memory,
+    MixedScheduler, NUM_RESERVED_DECODE_TOKENS, Needs, NewTokenRatio, PrefillAdder, QueueEntry,
+    ReqView, SchedError, SchedulePolicy, SchedulePolicyName, Scheduler, SchedulerConfig,
+    SchedulerName, SglangScheduler, Slot, StepResult, WholeScheduler,
 };
 pub use sglsim_units::{RequestId, RngStreams, Seconds, SimTime, TokenCount, WorkerId};
 pub use sglsim_workload::{Finished, Request, Workload, WorkloadConfig, WorkloadError};

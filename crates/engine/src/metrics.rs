@@ -3,7 +3,7 @@
 mod stats;
 mod tokens;
 
-use sglsim_sched::ForwardMode;
+use sglsim_sched::StepResult;
 use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
 
 use crate::observer::{Event, Observer};
@@ -89,6 +89,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) decoding_steps: u64,
     pub(crate) extended: TokenCount,
     pub(crate) decoded: TokenCount,
+    /// Tokens that were decoded and thrown away.
+    pub(crate) discarded: TokenCount,
     /// ∫ used KV slots dt \[token·s\].
     pub(crate) kv_integral: f64,
     pub(crate) kv_peak: TokenCount,
@@ -173,26 +175,28 @@ impl Observer for Metrics {
                 self.record(id).prefilled.get_or_insert(at);
             }
             Event::Transferred { id } => self.record(id).transferred = Some(at),
-            Event::Token { id, worker, rank } => {
-                self.gaps.token(at, id, worker, rank);
+            Event::Token { id, worker, rank, decodes_from } => {
+                self.gaps.token(at, id, (worker, rank, decodes_from));
                 self.record(id).first_token.get_or_insert(at);
             }
-            Event::Resumed { id, worker, rank } => self.gaps.resumed(id, worker, rank),
+            Event::Resumed { id, worker, rank, decodes_from } => {
+                self.gaps.resumed(id, (worker, rank, decodes_from));
+            }
             Event::Retracted { id, worker, rank } => {
                 self.gaps.retracted(id, worker, rank);
                 self.record(id).retractions += 1;
             }
-            Event::RankStep { worker, rank, mode, decoded, extended, kv_used } => {
+            Event::RankStep { worker, rank, result, kv_used } => {
+                let StepResult { mode, extended, decode_step, decoded, discarded, .. } = result;
                 self.kv_level(at, worker, rank, kv_used);
                 let record = &mut self.workers[worker.index()];
                 record.extended += extended;
                 record.decoded += decoded;
-                if matches!(mode, ForwardMode::Extend | ForwardMode::Mixed) {
-                    self.step_has.0 = true;
-                }
-                if matches!(mode, ForwardMode::Decode | ForwardMode::Mixed) {
+                record.discarded += discarded;
+                self.step_has.0 |= mode.extends();
+                if mode.decodes() {
                     self.step_has.1 = true;
-                    self.gaps.decode_step(at, worker, rank, decoded);
+                    self.gaps.decode_step(at, (worker, rank, decode_step), decoded);
                 }
             }
             Event::KvUsed { worker, rank, kv_used } => self.kv_level(at, worker, rank, kv_used),

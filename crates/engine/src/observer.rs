@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sglsim_kernels::StepFeatures;
-use sglsim_sched::ForwardMode;
+use sglsim_sched::StepResult;
 use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
 use sglsim_workload::Request;
 
@@ -52,7 +52,6 @@ pub enum Event<'a> {
         id: RequestId,
     },
     /// A token made by a prefill reaches the client: the first one, or the next after a retraction.
-    /// It decodes from the next decode step of its rank on.
     Token {
         /// The request.
         id: RequestId,
@@ -60,6 +59,8 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// Its attention rank there.
         rank: usize,
+        /// The first decode step of the rank in which it takes part, by [`StepResult::decode_step`].
+        decodes_from: u64,
     },
     /// A request that was pushed out to the host decodes again.
     Resumed {
@@ -69,6 +70,8 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// Its attention rank there.
         rank: usize,
+        /// The first decode step of the rank in which it takes part.
+        decodes_from: u64,
     },
     /// It was pushed out of memory.
     Retracted {
@@ -109,12 +112,8 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// The attention rank.
         rank: usize,
-        /// What it ran.
-        mode: ForwardMode,
-        /// Sequences that decoded, each of which has one token more.
-        decoded: u64,
-        /// New tokens that it computed for prompts.
-        extended: TokenCount,
+        /// What it ran, and what came of it.
+        result: StepResult,
         /// KV slots that are neither free nor evictable afterwards \[token\].
         kv_used: TokenCount,
     },
@@ -158,8 +157,8 @@ pub enum Event<'a> {
 ///
 /// *Observes* every event in the order of simulated time; *controls* nothing; *owns* what it
 /// gathers. What one decode step gives to a whole batch is told once, not once for each request:
-/// an observer that wants every token of every request keeps who is in a rank's batch by `Token`,
-/// `Resumed`, `Retracted` and `Finished`.
+/// an observer that wants every token of every request keeps who is in a rank's batch, and from which
+/// decode step on, by `Token`, `Resumed`, `Retracted` and `Finished`.
 pub trait Observer: fmt::Debug + Send {
     /// Called for each event.
     fn on_event(&mut self, at: SimTime, event: &Event<'_>);

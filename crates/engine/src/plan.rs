@@ -246,6 +246,13 @@ impl PoolPlan {
         self.workers * self.plan.gpus()
     }
 
+    /// Whether its workers choose a step while the one before runs (SGLang 0.5.23,
+    /// `managers/scheduler.py:Scheduler.event_loop_overlap`).
+    #[must_use]
+    pub fn overlaps(&self) -> bool {
+        !self.config.disable_overlap_schedule && self.config.scheduler == SchedulerName::Sglang
+    }
+
     /// The compiled step law, with registers of its own.
     #[must_use]
     pub fn program(&self) -> StepProgram {

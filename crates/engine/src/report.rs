@@ -89,6 +89,8 @@ pub struct PoolReport {
     pub prefill_tokens: TokenCount,
     /// Tokens decoded.
     pub decode_tokens: TokenCount,
+    /// Tokens decoded beyond those, and thrown away: their requests had stopped in the step before.
+    pub discarded_tokens: TokenCount,
     /// Mean number of sequences that decode in a step, over all ranks of the worker, where any does.
     pub decode_batch: f64,
 }
@@ -199,7 +201,8 @@ impl PoolReport {
             name: pool.name.to_owned(),
             workers: pool.workers,
             gpus: pool.gpus(),
-            busy_share: ratio(busy, time),
+            // A step whose tokens are all thrown away may outlast the last token.
+            busy_share: ratio(busy, time).min(1.0),
             kv_capacity,
             kv_usage: ratio(integral, time * kv_capacity as f64),
             kv_usage_max: ratio(peak as f64, rank_capacity as f64),
@@ -207,6 +210,7 @@ impl PoolReport {
             decode_steps: sum(|record| record.decode_steps),
             prefill_tokens: sum(|record| record.extended),
             decode_tokens,
+            discarded_tokens: sum(|record| record.discarded),
             decode_batch: ratio(decode_tokens as f64, decoding_steps as f64),
         }
     }

@@ -154,6 +154,9 @@ pub struct PoolConfig {
     pub schedule_policy: SchedulePolicyName,
     /// Above 1, admission reserves more for running requests.
     pub schedule_conservativeness: f64,
+    /// Choose each step when the one before is done, instead of while it runs. Schedulers other than
+    /// SGLang's always do.
+    pub disable_overlap_schedule: bool,
     /// Whether a prefill step takes the running batch along, one token each.
     pub enable_mixed_chunk: bool,
     /// Most requests of one prefill step, if there is such a limit.
@@ -200,6 +203,7 @@ impl Default for PoolConfig {
             scheduler: SchedulerName::Sglang,
             schedule_policy: SchedulePolicyName::Fcfs,
             schedule_conservativeness: 1.0,
+            disable_overlap_schedule: false,
             enable_mixed_chunk: false,
             prefill_max_requests: None,
             max_queued_requests: None,

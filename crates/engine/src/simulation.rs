@@ -2,15 +2,14 @@
 //! the fabric to their end.
 
 mod flow;
+mod steps;
 
 use std::fmt;
 
 use sglsim_kernels::TransferProgram;
 use sglsim_router::{PdRouter, RouteRequest, Router};
-use sglsim_sched::{
-    BatchState, DisaggregationMode, ForwardMode, Labels, Notice, SchedError, Slot, Submission,
-};
-use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
+use sglsim_sched::{BatchState, DisaggregationMode, Labels, Notice, SchedError, Slot, Submission};
+use sglsim_units::{RequestId, SimTime, TokenCount, WorkerId};
 use sglsim_workload::{Finished, Request, Workload, output_content};
 
 use crate::error::EngineError;
@@ -64,7 +63,7 @@ pub(crate) struct Run<'a> {
     pub(crate) observers: &'a mut [Box<dyn Observer>],
     pub(crate) steps: StepQueue,
     pub(crate) live: LiveTable,
-    /// Idle workers that may have work now.
+    /// Workers that choose a step now: idle ones that may have work, and those that overlap.
     pub(crate) awake: Vec<WorkerId>,
     /// Scratch for the notices of a rank.
     pub(crate) notices: Vec<Notice>,
@@ -152,7 +151,7 @@ impl Run<'_> {
     }
 
     fn wake(&mut self, worker: WorkerId) {
-        if self.workers[worker.index()].began.is_none() && !self.awake.contains(&worker) {
+        if self.workers[worker.index()].running.is_none() && !self.awake.contains(&worker) {
             self.awake.push(worker);
         }
     }
@@ -297,86 +296,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    // --- steps ------------------------------------------------------------------------------
-
-    fn start_steps(&mut self) -> Result<(), EngineError> {
-        self.awake.sort_unstable();
-        let mut awake = std::mem::take(&mut self.awake);
-        for worker in awake.drain(..) {
-            self.start_step(worker)?;
-        }
-        // Steps may have woken others, which choose after all of these.
-        if self.awake.is_empty() {
-            self.awake = awake;
-        }
-        Ok(())
-    }
-
-    fn start_step(&mut self, id: WorkerId) -> Result<(), EngineError> {
-        let now = self.now;
-        let worker = &mut self.workers[id.index()];
-        if worker.began.is_some() {
-            return Ok(());
-        }
-        let chosen = worker.choose_step(now);
-        let any = chosen.map_err(|source| self.worker_error(id, source))?;
-        if any {
-            let worker = &mut self.workers[id.index()];
-            worker.measure_step();
-            let seconds = worker.cost.step_seconds(&worker.features);
-            let duration = Seconds::new(seconds).map_err(|_| EngineError::BadCost {
-                at: now,
-                worker: id,
-                model: worker.cost.name().to_owned(),
-                seconds,
-                features: format!("{:?}", worker.features),
-            })?;
-            worker.began = Some(now);
-            worker.step_cost = duration;
-            self.steps.push(now + duration, id);
-        }
-        for rank in 0..self.workers[id.index()].ranks.len() {
-            self.book_notices(id, rank)?;
-            self.tell_memory(id, rank);
-        }
-        Ok(())
-    }
-
-    /// Tells observers of memory that was taken or let go since they last heard of it.
-    fn tell_memory(&mut self, worker: WorkerId, rank: usize) {
-        let state = &mut self.workers[worker.index()].ranks[rank];
-        let kv_used = state.batch.memory().used();
-        if std::mem::replace(&mut state.kv_used, kv_used) != kv_used {
-            self.emit(&Event::KvUsed { worker, rank, kv_used });
-        }
-    }
-
-    fn step_done(&mut self) -> Result<(), EngineError> {
-        let Some(id) = self.steps.pop() else { return Ok(()) };
-        let now = self.now;
-        for rank in 0..self.workers[id.index()].ranks.len() {
-            let state = &mut self.workers[id.index()].ranks[rank];
-            let mode = state.mode;
-            if mode == ForwardMode::Idle {
-                continue;
-            }
-            let decodes = matches!(mode, ForwardMode::Decode | ForwardMode::Mixed);
-            let decoded = if decodes { state.batch.running().len() as u64 } else { 0 };
-            let extended = state.batch.extend_batch().iter().map(|slice| slice.extend).sum();
-            state.batch.finish_step(mode, now);
-            state.mode = ForwardMode::Idle;
-            let kv_used = state.batch.memory().used();
-            state.kv_used = kv_used;
-            self.emit(&Event::RankStep { worker: id, rank, mode, decoded, extended, kv_used });
-            self.book_notices(id, rank)?;
-        }
-        let worker = &mut self.workers[id.index()];
-        let began = worker.began.take().expect("a step that is done has begun");
-        let (cost, features) = (worker.step_cost, worker.features);
-        self.emit(&Event::Step { worker: id, began, cost, features: &features });
-        self.wake(id);
-        Ok(())
-    }
+    // --- what ranks tell --------------------------------------------------------------------
 
     /// Turns what a rank told into events, and into what follows from them elsewhere.
     fn book_notices(&mut self, worker: WorkerId, rank: usize) -> Result<(), EngineError> {
@@ -399,6 +319,8 @@ impl Run<'_> {
         notice: Notice,
     ) -> Result<(), EngineError> {
         let sends = mode == DisaggregationMode::Prefill;
+        let running = self.workers[worker.index()].ranks[rank].batch.running();
+        let decodes_from = running.steps() + 1;
         match notice {
             Notice::Admitted { id, cached, again, .. } => {
                 self.emit(&Event::Admitted { id, cached, again });
@@ -415,7 +337,7 @@ impl Run<'_> {
                     self.live.get(id).all_sent = last;
                     self.send(id, tokens)?;
                 } else if last {
-                    self.emit(&Event::Token { id, worker, rank });
+                    self.emit(&Event::Token { id, worker, rank, decodes_from });
                 }
             }
             Notice::Preallocated { id, .. } => {
@@ -423,8 +345,12 @@ impl Run<'_> {
                 let prefill = asked.map_err(|(worker, error)| self.worker_error(worker, error))?;
                 self.wake(prefill);
             }
-            Notice::Prebuilt { id, .. } => self.emit(&Event::Token { id, worker, rank }),
-            Notice::Resumed { id, .. } => self.emit(&Event::Resumed { id, worker, rank }),
+            Notice::Prebuilt { id, .. } => {
+                self.emit(&Event::Token { id, worker, rank, decodes_from });
+            }
+            Notice::Resumed { id, .. } => {
+                self.emit(&Event::Resumed { id, worker, rank, decodes_from });
+            }
             Notice::Aborted { id, .. } => self.refuse(id)?,
             Notice::Retracted { id, .. } => self.emit(&Event::Retracted { id, worker, rank }),
             Notice::Finished { id, generated, .. } => {

@@ -12,10 +12,17 @@ use crate::cost::CostModel;
 pub(crate) struct Rank {
     pub(crate) batch: BatchState,
     pub(crate) scheduler: Box<dyn Scheduler>,
-    /// What it runs in the step now under way.
-    pub(crate) mode: ForwardMode,
     /// KV slots in use that observers know of \[token\].
     pub(crate) kv_used: TokenCount,
+}
+
+/// A step of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// How long it takes.
+    pub(crate) cost: Seconds,
+    /// What that was computed from.
+    pub(crate) features: StepFeatures,
 }
 
 /// One worker.
@@ -26,12 +33,13 @@ pub(crate) struct Worker {
     pub(crate) cost: Box<dyn CostModel>,
     /// Padded decode batch by batch size, up to the largest captured CUDA graph.
     padded: Vec<u32>,
-    /// When the step now under way began.
-    pub(crate) began: Option<SimTime>,
-    /// What that step takes, and from what it was computed.
-    pub(crate) step_cost: Seconds,
-    pub(crate) features: StepFeatures,
-    /// Scratch for `features`, so that a step allocates nothing.
+    /// The step that runs, and since when.
+    pub(crate) running: Option<(SimTime, Step)>,
+    /// The step that was chosen to run after it.
+    pub(crate) next: Option<Step>,
+    /// Whether it chooses a step while the one before runs.
+    pub(crate) overlaps: bool,
+    /// Scratch for the features of a step, so that a step allocates nothing.
     rank_features: Vec<RankFeatures>,
     next_rank: usize,
 }
@@ -54,9 +62,9 @@ impl Worker {
             ranks,
             cost,
             padded,
-            began: None,
-            step_cost: Seconds::ZERO,
-            features: StepFeatures::default(),
+            running: None,
+            next: None,
+            overlaps: false,
             rank_features,
             next_rank: 0,
         }
@@ -74,53 +82,37 @@ impl Worker {
     pub(crate) fn choose_step(&mut self, now: SimTime) -> Result<bool, SchedError> {
         let mut any = false;
         for rank in &mut self.ranks {
-            rank.mode = rank.scheduler.next_step(&mut rank.batch, now)?;
-            rank.batch.begin_step(rank.mode)?;
-            any |= rank.mode != ForwardMode::Idle;
+            let mode = rank.scheduler.next_step(&mut rank.batch, now)?;
+            rank.batch.begin_step(mode)?;
+            any |= mode != ForwardMode::Idle;
         }
         Ok(any)
     }
 
-    /// Features of the step that the ranks chose.
+    /// Features of the step that the ranks chose; `serial` says whether the device waits for the host.
     ///
     /// If any rank extends, no rank can replay a decode graph. Otherwise all ranks pad to the graph
     /// that fits the largest batch, idle ones included, as their collectives have to match (SGLang
     /// 0.5.23, `managers/scheduler_components/dp_attn.py`).
-    pub(crate) fn measure_step(&mut self) {
-        let extends = self
-            .ranks
-            .iter()
-            .any(|rank| matches!(rank.mode, ForwardMode::Extend | ForwardMode::Mixed));
-        let largest = (self.ranks.iter())
-            .filter(|rank| rank.mode == ForwardMode::Decode)
-            .map(|rank| rank.batch.running().len())
-            .max();
-        let graph = match largest {
-            Some(seqs) if !extends => self.padded.get(seqs).map(|size| u64::from(*size)),
-            _ => None,
-        };
+    pub(crate) fn measure_step(&mut self, serial: bool) -> StepFeatures {
+        let steps = || self.ranks.iter().map(|rank| rank.batch.forward_batch());
+        let extends = steps().any(|step| step.mode.extends());
+        let largest = steps().map(|step| step.decode_seqs).max().unwrap_or(0);
+        let graph = if extends { None } else { self.padded.get(largest as usize) };
+        let graph = graph.filter(|_| largest > 0).map(|size| u64::from(*size));
         for (rank, features) in self.ranks.iter().zip(&mut self.rank_features) {
             *features = RankFeatures { eager: graph.is_none(), ..RankFeatures::default() };
-            if matches!(rank.mode, ForwardMode::Extend | ForwardMode::Mixed) {
-                for slice in rank.batch.extend_batch() {
-                    features.add_extend(slice.prefix, slice.extend);
-                }
+            let step = rank.batch.forward_batch();
+            for slice in &step.extend {
+                features.add_extend(slice.prefix, slice.extend);
             }
-            match rank.mode {
-                ForwardMode::Extend => {}
-                ForwardMode::Decode | ForwardMode::Mixed => {
-                    let running = rank.batch.running();
-                    let seqs = running.len() as u64;
-                    let padded = graph.unwrap_or(seqs);
-                    features.set_decode(seqs, padded, running.decode_context(), 1);
-                }
-                ForwardMode::Idle => {
-                    if let Some(padded) = graph {
-                        features.set_decode(0, padded, 0, 1);
-                    }
-                }
+            let seqs = step.decode_seqs;
+            // Idle ranks join a graph, so that the collectives match.
+            if seqs > 0 || graph.is_some() {
+                features.set_decode(seqs, graph.unwrap_or(seqs), step.decode_context, 1);
             }
         }
-        self.features = StepFeatures::of_ranks(&self.rank_features);
+        let serial = if serial { 1.0 } else { 0.0 };
+        StepFeatures { serial, ..StepFeatures::of_ranks(&self.rank_features) }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Extend {
     pub(crate) seqs: Expr,
     /// Ranks of the worker that do so at the same time \[1\].
     pub(crate) ranks: Expr,
+    /// 1 if the worker was at rest before, so that the device waits for the host \[1\].
+    pub(crate) starts: Expr,
 }
 
 /// What attention ranks decode in one step.
@@ -213,8 +215,9 @@ impl<'a> Pool<'a> {
 
     /// Time of a step in which ranks extend and none decodes \[s\].
     pub(crate) fn extend_step(&self, extend: &Extend) -> Expr {
-        let Extend { tokens, pairs, prefix, seqs, ranks } = extend;
+        let Extend { tokens, pairs, prefix, seqs, ranks, starts } = extend;
         self.law.at(&[
+            ("serial", &self.serial(starts)),
             ("extend_tokens", tokens),
             ("extend_pairs", pairs),
             ("extend_prefix", prefix),
@@ -234,6 +237,7 @@ impl<'a> Pool<'a> {
         let seqs = &there_is_one * &decode.seqs;
         let rows = &decode.ranks * &decode.seqs;
         self.law.at(&[
+            ("serial", &self.serial(&extend.starts)),
             ("extend_tokens", &extend.tokens),
             ("extend_pairs", &extend.pairs),
             ("extend_prefix", &extend.prefix),
@@ -268,25 +272,38 @@ impl<'a> Pool<'a> {
             (padded, piecewise([(seqs.le(&largest), 0)], 1))
         };
         let padded = padded.named(self.name("padded_batch_size"), "1", "rows of a decode step");
-        Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size]))
+        let starts = symbols.constant(0);
+        Ok(self.decode(seqs, context, [&padded, &eager, &self.dp_size, &starts]))
     }
 
-    /// Time of a step in which one sequence decodes on one rank, all others having nothing to do
-    /// \[s\].
-    pub(crate) fn decode_step_alone(&self, context: &Expr) -> Expr {
+    /// Whether the device waits while the host prepares a step: always in the normal loop, in the overlap
+    /// loop if the worker was at rest before \[1\].
+    fn serial(&self, starts: &Expr) -> Expr {
+        if self.plan.overlaps() { starts.clone() } else { starts.context().constant(1) }
+    }
+
+    /// Time of a step in which one sequence decodes on one rank, all others having nothing to do; before
+    /// it the worker was at rest if `starts` is 1 \[s\].
+    pub(crate) fn decode_step_alone(&self, context: &Expr, starts: &Expr) -> Expr {
         let cx = self.tp_size.context();
         let (zero, one) = (cx.constant(0), cx.constant(1));
         // Idle ranks join a graph, so that the collectives match; without graphs they have no rows.
         if self.plan.cuda_graphs.is_empty() {
-            self.decode(&one, context, [&one, &one, &one])
+            self.decode(&one, context, [&one, &one, &one, starts])
         } else {
-            self.decode(&one, context, [&one, &zero, &self.dp_size])
+            self.decode(&one, context, [&one, &zero, &self.dp_size, starts])
         }
     }
 
-    fn decode(&self, seqs: &Expr, context: &Expr, [padded, eager, ranks]: [&Expr; 3]) -> Expr {
+    fn decode(
+        &self,
+        seqs: &Expr,
+        context: &Expr,
+        [padded, eager, ranks, starts]: [&Expr; 4],
+    ) -> Expr {
         let sum = ranks * padded;
         self.law.at(&[
+            ("serial", &self.serial(starts)),
             ("decode_seqs", seqs),
             ("decode_padded", padded),
             ("decode_context", &(seqs * context)),

@@ -50,7 +50,7 @@ impl Request {
                 let mut pool = Pool::new(symbols, &plan.model, one, "N")?;
                 symbols.settle(&pool.workers);
                 let chunks = Chunks::of(symbols, &mut pool, &lengths)?;
-                let decode = decode_time(&pool, &lengths);
+                let decode = decode_time(&pool, &lengths, false);
                 pool.must_hold(symbols, &(&lengths.prompt + &lengths.output))?;
                 Ok(Self {
                     ttft: chunks.computed(),
@@ -77,7 +77,7 @@ impl Request {
                 Ok(Self {
                     transfer: Some(&arrived - chunks.computed()),
                     ttft: arrived,
-                    decode: decode_time(&decode, &lengths),
+                    decode: decode_time(&decode, &lengths, true),
                     output: lengths.output,
                     constraints: [prefill.constraints, decode.constraints].concat(),
                 })
@@ -144,17 +144,18 @@ impl Chunks {
         lengths: &Lengths,
     ) -> Result<Self, FormulaError> {
         let one = symbols.constant(1);
-        let step = |pool: &Pool<'_>, tokens: &Expr, prefix: &Expr| {
+        let step = |pool: &Pool<'_>, tokens: &Expr, prefix: &Expr, starts: &Expr| {
             pool.extend_step(&Extend {
                 tokens: tokens.clone(),
                 pairs: tokens * (prefix + (tokens + 1) / 2),
                 prefix: prefix.clone(),
                 seqs: one.clone(),
                 ranks: one.clone(),
+                starts: starts.clone(),
             })
         };
         let Some(chunk) = pool.chunk(symbols)? else {
-            let last_step = step(pool, &lengths.new, &lengths.cached);
+            let last_step = step(pool, &lengths.new, &lengths.cached, &one);
             return Ok(Self {
                 count: one,
                 full: None,
@@ -167,12 +168,16 @@ impl Chunks {
         let before = (&count - 1) * &chunk;
         let before = before.named("full_tokens", "token", "tokens of the full chunks");
         let at = one.context().index("chunk");
-        let each = step(pool, &chunk, &(&lengths.cached + (&at - 1) * &chunk));
+        // The first step is the only one that finds the worker at rest.
+        let first = |is_first: Expr| piecewise([(is_first, &one)], 0);
+        let prefix = &lengths.cached + (&at - 1) * &chunk;
+        let each = step(pool, &chunk, &prefix, &first(at.le(1)));
         let time = sum(&at, 1, &count - 1, each);
         let time = time.named("full_chunks_time", "s", "time of all chunks but the last");
         let last_tokens = &lengths.new - &before;
-        let last_step = step(pool, &last_tokens, &(&lengths.cached + before));
-        let first_step = step(pool, &chunk, &lengths.cached);
+        let prefix = &lengths.cached + before;
+        let last_step = step(pool, &last_tokens, &prefix, &first(count.le(1)));
+        let first_step = step(pool, &chunk, &lengths.cached, &one);
         let full = Some(FullChunks { tokens: chunk, first_step, time });
         Ok(Self { count, full, last_tokens, last_step })
     }
@@ -205,10 +210,13 @@ impl Chunks {
     }
 }
 
-/// Time of all decode steps \[s\].
-fn decode_time(pool: &Pool<'_>, lengths: &Lengths) -> Expr {
-    let at = lengths.output.context().index("token");
-    let step = pool.decode_step_alone(&(&lengths.prompt + &at));
+/// Time of all decode steps, of a worker that was at rest before or not \[s\].
+fn decode_time(pool: &Pool<'_>, lengths: &Lengths, at_rest: bool) -> Expr {
+    let cx = lengths.output.context();
+    let at = cx.index("token");
+    let nothing = cx.constant(0);
+    let starts = if at_rest { piecewise([(at.le(1), 1)], &nothing) } else { nothing };
+    let step = pool.decode_step_alone(&(&lengths.prompt + &at), &starts);
     let time = sum(&at, 1, &lengths.output - 1, step);
     time.named("decode_time", "s", "time of all decode steps")
 }

@@ -162,6 +162,7 @@ impl Means {
             prefix: &self.cached * &seqs + furthest,
             seqs,
             ranks: ranks.clone(),
+            starts: tokens.context().constant(0),
         }
     }
 }

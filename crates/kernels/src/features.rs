@@ -12,7 +12,7 @@ macro_rules! features {
         /// for `sum_…` the sum over them.
         ///
         /// A worker without attention DP has one attention rank, whatever its `tp_size`: tensor
-        /// parallel ranks all see the same batch. All values are counts, so they are finite and
+        /// parallel ranks all see the same batch. `serial` is the worker's, set by its event loop. All values are counts, so they are finite and
         /// not negative.
         ///
         /// ```
@@ -75,6 +75,7 @@ features! {
     logit_rows: count["1"] "Rows that reach the LM head";
     tokens: count["token"] "Rows through the GEMMs of one rank, extended and padded decode tokens together";
     eager: flag["1"] "1 if kernels are launched one by one, 0 if a CUDA graph is replayed";
+    serial: flag["1"] "1 if the device waits while the host prepares the step, 0 if it ran the step before meanwhile";
     sum_tokens: count["token"] "Rows through the GEMMs, summed over the attention ranks";
     sum_logit_rows: count["1"] "Rows that reach the LM head, summed over the attention ranks";
 }

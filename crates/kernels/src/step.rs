@@ -42,11 +42,17 @@ const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };
 /// # Formula
 ///
 /// ```text
-/// t_step = max(t_device, t_host)
+/// t_step = max(t_device, t_host − t_exposed) + t_exposed
 /// t_device = t_embedding + t_projections + t_attention + t_elementwise + t_ffn + t_experts
 ///          + t_comm + t_logits
-/// t_host = [tokens>0]·(t_step₀ + t_seq·(extend_seqs + decode_seqs) + eager·kernels·t_launch)
+/// t_prepare = [tokens>0]·t_step₀ + t_seq·(extend_seqs + decode_seqs)
+/// t_host = t_prepare + eager·kernels·t_launch
+/// t_exposed = serial·t_prepare
 /// ```
+///
+/// The host prepares a step, and takes in the results of the one before, while the device runs that
+/// one: then the longer of the two counts. A step that finds the device idle (`serial`) waits for its
+/// preparation; launching kernels overlaps with running them either way.
 ///
 /// Layers of a kind are counted and multiplied, not unrolled. Without attention DP `t_attention` is
 /// the sum of the extend and the decode part; with it a rank does one or the other, so it is the
@@ -59,14 +65,14 @@ const LIMITS: Limits = Limits { nodes: 1_000, iterations: 2 };
 /// [`StepLaw::latency`]; without stages the two are equal.
 ///
 /// ```text
-/// t_step = max over the first and the last stage of max(t_device, t_host) of its layers
-/// t_latency = max(t_device of all layers + (pp_size − 1)·t_hand_over, pp_size·t_host)
+/// t_step = max over the first and the last stage of t_step of its layers
+/// t_latency = that of all layers, with (pp_size − 1)·t_hand_over on the device and t_prepare pp_size times
 /// ```
 ///
 /// # Source
 ///
 /// SGLang 0.5.23: `layers/layer_boundary`, `layers/dp_attention.py` (collectives and padding of the
-/// gathered buffer), `managers/scheduler.py:event_loop_overlap` (host and device overlap).
+/// gathered buffer), `managers/scheduler.py:event_loop_normal` and `event_loop_overlap` (host and device).
 ///
 /// # Examples
 ///
@@ -158,15 +164,17 @@ impl StepLaw {
         let device = label("t_device", &device, "time of a step's kernels");
         let one = cx.constant(1);
         let stages = if plan.pp_size > 1 { &knobs.pp_size } else { &one };
-        let host = host(&features, stages, &pass.launches, &hardware);
-
+        let exposed = exposed(&features, &hardware);
+        let host =
+            prepare(&features, &hardware) * stages + launch(&features, &pass.launches, &hardware);
         let host = label("t_host", &host, "host time of a step, behind which the kernels may hide");
-        let mut latency = max(&device, &host);
+        let mut latency = hidden(&device, &host, &exposed);
         let mut step_time = latency.clone();
         if plan.pp_size > 1 {
             latency = label("t_latency", &latency, "time of a batch through all stages");
             let of = |(device, launches): &(Expr, Expr)| {
-                max(device, self::host(&features, &one, launches, &hardware))
+                let launch = launch(&features, launches, &hardware);
+                hidden(device, &(prepare(&features, &hardware) + launch), &exposed)
             };
             let slowest = max(of(&pass.stages[0]), of(&pass.stages[1]));
             step_time = piecewise([(knobs.pp_size.le(1), &latency)], slowest);
@@ -355,12 +363,21 @@ impl Clone for StepProgram {
     }
 }
 
-/// Host time of a step \[s\], on each of `stages`.
-fn host(f: &Features, stages: &Expr, launches: &Expr, on: &Hardware) -> Expr {
+/// Time in which the host prepares a step on one stage and takes in its results \[s\].
+fn prepare(f: &Features, on: &Hardware) -> Expr {
     let theta = &on.theta.host;
-    let prepare = present(&f.tokens) * &theta.step_latency
-        + (&f.extend_seqs + &f.decode_seqs) * &theta.sequence_latency;
-    prepare * stages + launch(f, launches, on)
+    present(&f.tokens) * &theta.step_latency
+        + (&f.extend_seqs + &f.decode_seqs) * &theta.sequence_latency
+}
+
+/// The part of the host's time for which the device waits \[s\].
+pub(crate) fn exposed(f: &Features, on: &Hardware) -> Expr {
+    &f.serial * prepare(f, on)
+}
+
+/// Time of a step whose host time hides behind its device time but for the part that is exposed \[s\].
+pub(crate) fn hidden(device: &Expr, host: &Expr, exposed: &Expr) -> Expr {
+    max(device, host - exposed) + exposed
 }
 
 /// Time in which the host launches kernels one by one; nothing where a CUDA graph is replayed \[s\].

@@ -41,7 +41,7 @@ fn request(id: u32, max_new_tokens: u64) -> Submission {
 fn step(scheduler: &mut SglangScheduler, batch: &mut BatchState) -> ForwardMode {
     let mode = scheduler.next_step(batch, SimTime::ZERO).expect("a step is chosen");
     batch.begin_step(mode).expect("there is memory");
-    batch.finish_step(mode, SimTime::ZERO);
+    batch.finish_step(SimTime::ZERO);
     mode
 }
 

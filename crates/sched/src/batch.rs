@@ -2,12 +2,11 @@
 //!
 //! This is mechanism, not policy. A [`Scheduler`](crate::Scheduler) reads it and calls its moves;
 //! a move that cannot be made is an error and changes nothing. Progress is made by the engine, which
-//! runs the step that the scheduler chose and then calls [`BatchState::finish_step`].
+//! runs the step that the scheduler chose: [`BatchState::begin_step`] and what follows it.
 
 use std::collections::VecDeque;
 
 use sglsim_units::{DisaggregationMode, RequestId, SimTime, TokenCount};
-use smallvec::SmallVec;
 
 use crate::SchedError;
 use crate::config::SchedulerConfig;
@@ -15,32 +14,7 @@ use crate::memory::Memory;
 use crate::notice::Notice;
 use crate::request::{Req, ReqView, Slot, Stage, Submission};
 use crate::running::RunningBatch;
-
-/// One request's part of an extend step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExtendSlice {
-    /// The request.
-    pub slot: Slot,
-    /// Tokens before this slice, whose KV is read \[token\].
-    pub prefix: TokenCount,
-    /// Tokens that this slice computes \[token\].
-    pub extend: TokenCount,
-    /// Whether the prompt is complete after it.
-    pub last: bool,
-}
-
-/// What a rank runs next (SGLang's `ForwardMode`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForwardMode {
-    /// Prompt tokens: the slices of [`BatchState::extend_batch`].
-    Extend,
-    /// One token for each request of [`BatchState::running`].
-    Decode,
-    /// Both in one step: the slices, and one token for each running request.
-    Mixed,
-    /// Nothing.
-    Idle,
-}
+use crate::step::{ExtendSlice, ForwardBatch};
 
 /// The state of one attention-DP rank.
 #[derive(Debug)]
@@ -52,6 +26,19 @@ pub struct BatchState {
     pub(crate) waiting: VecDeque<Slot>,
     pub(crate) running: RunningBatch,
     pub(crate) extend: Vec<ExtendSlice>,
+    /// The step that began, and the one before it that was launched and has no results yet; idle where
+    /// there is none.
+    pub(crate) begun: ForwardBatch,
+    pub(crate) launched: ForwardBatch,
+    /// Steps launched, and the epochs of the slices of the last one.
+    pub(crate) launches: u64,
+    pub(crate) epochs: Vec<u32>,
+    /// Requests out of the running batch whose last token the launched step makes.
+    pub(crate) finishing: Vec<Slot>,
+    /// Requests that will turn out to have stopped by it, with their epochs.
+    pub(crate) stopping: Vec<(Slot, u32)>,
+    /// Scratch for the requests that end, with their places in the running batch.
+    pub(crate) ending: Vec<(i64, Slot)>,
     /// New slots that the extend batch needs \[token\], not taken yet.
     pub(crate) extend_slots: TokenCount,
     pub(crate) chunked: Option<Slot>,
@@ -67,7 +54,7 @@ pub struct BatchState {
     /// Prompt tokens that were computed here, ever.
     pub(crate) processed: TokenCount,
     /// When the last thing happened here.
-    now: SimTime,
+    pub(crate) now: SimTime,
     notices: Vec<Notice>,
     /// Slots held by requests beside what the cache holds \[token\].
     private: TokenCount,
@@ -90,6 +77,13 @@ impl BatchState {
             waiting: VecDeque::new(),
             running,
             extend: Vec::new(),
+            begun: ForwardBatch::default(),
+            launched: ForwardBatch::default(),
+            launches: 0,
+            epochs: Vec::new(),
+            finishing: Vec::new(),
+            stopping: Vec::new(),
+            ending: Vec::new(),
             extend_slots: 0,
             chunked: None,
             prealloc: VecDeque::new(),
@@ -123,7 +117,7 @@ impl BatchState {
         &self.running
     }
 
-    /// The extend batch that was built last.
+    /// The extend batch that is being built, until its step begins.
     #[must_use]
     pub fn extend_batch(&self) -> &[ExtendSlice] {
         &self.extend
@@ -194,7 +188,7 @@ impl BatchState {
             slot,
             id: req.id,
             prompt_tokens: req.prompt.tokens(),
-            generated: req.generated + passed,
+            generated: req.generated + passed - TokenCount::from(self.is_untold(slot)),
             committed: req.committed + passed,
             max_new_tokens: req.max_new_tokens,
             ignore_eos: req.ignore_eos,
@@ -322,12 +316,15 @@ impl BatchState {
         }
     }
 
-    /// Rows that requests hold: running, in the extend batch, between chunks, or sending their KV.
+    /// Rows that requests hold: running, in their last step, in the extend batch, between chunks, or
+    /// sending their KV.
     #[must_use]
     pub fn rows(&self) -> usize {
         let chunked_outside =
             self.chunked.is_some_and(|slot| self.req(slot).stage == Stage::Chunked);
-        self.running.len() + self.extend.len() + usize::from(chunked_outside) + self.inflight
+        let extending = self.extend.len() + self.begun.extend.len();
+        let leaving = self.finishing.len() + self.inflight;
+        self.running.len() + extending + usize::from(chunked_outside) + leaving
     }
 
     /// Rows that are left of `max_running_requests`.
@@ -374,6 +371,10 @@ impl BatchState {
 
     /// The request is gone; its place can be used again.
     pub(crate) fn forget(&mut self, slot: Slot) {
+        let req = self.req_mut(slot);
+        req.stage = Stage::Gone;
+        // What was launched for it finds nobody.
+        req.epoch += 1;
         self.free_slots.push(slot);
     }
 
@@ -385,102 +386,16 @@ impl BatchState {
 
     pub(crate) fn leave_running(&mut self, slot: Slot) {
         let page = TokenCount::from(self.config.page_size);
+        let untold = self.is_untold(slot);
+        // A step that has begun took its slot already.
+        let taken = TokenCount::from(self.begun.mode.decodes());
         let req = &mut self.requests[slot.index()];
-        let moved = self.running.leave(req);
+        let moved = self.running.leave(req, untold);
         let position = req.position;
-        req.allocated = req.committed.next_multiple_of(page);
+        req.allocated = (req.committed + taken).next_multiple_of(page);
         self.shrank = true;
         if let Some(moved) = moved {
             self.requests[moved.index()].position = position;
-        }
-    }
-
-    /// The step that was chosen last is done; its results appear as notices. Call it once for each
-    /// step that is not idle.
-    pub fn finish_step(&mut self, mode: ForwardMode, now: SimTime) {
-        self.now = self.now.max(now);
-        match mode {
-            ForwardMode::Extend => {
-                let done = self.finish_extend();
-                self.join_in_order(&done);
-            }
-            ForwardMode::Mixed => {
-                let done = self.finish_extend();
-                self.finish_decode();
-                // The decoding rows stand behind the extended ones in a mixed batch.
-                for slot in done.iter().rev() {
-                    let req = &mut self.requests[slot.index()];
-                    req.stage = Stage::Running;
-                    self.running.join_at_head(*slot, req);
-                }
-            }
-            ForwardMode::Decode => self.finish_decode(),
-            ForwardMode::Idle => {}
-        }
-    }
-
-    fn join_in_order(&mut self, slots: &[Slot]) {
-        for slot in slots {
-            self.join_running(*slot);
-        }
-    }
-
-    /// Books the slices of the extend batch and returns who is to join the running batch.
-    fn finish_extend(&mut self) -> SmallVec<[Slot; 8]> {
-        let slices = std::mem::take(&mut self.extend);
-        let mut joining = SmallVec::new();
-        for slice in &slices {
-            let req = self.req_mut(slice.slot);
-            req.committed += slice.extend;
-            let id = req.id;
-            self.processed += slice.extend;
-            self.checkpoint(slice.slot);
-            self.notify(Notice::Extended {
-                slot: slice.slot,
-                id,
-                tokens: slice.extend,
-                last: slice.last,
-            });
-            if !slice.last {
-                self.req_mut(slice.slot).stage = Stage::Chunked;
-                // It does not stay in the batch, and SGLang's test is whether the batch shrank.
-                self.shrank = true;
-                continue;
-            }
-            let mode = self.config.mode;
-            let req = self.req_mut(slice.slot);
-            req.generated += 1;
-            if mode == DisaggregationMode::Prefill {
-                req.stage = Stage::Inflight;
-                self.inflight += 1;
-            } else if req.generated >= req.stop_after {
-                self.finish(slice.slot);
-            } else {
-                joining.push(slice.slot);
-            }
-        }
-        self.extend = slices;
-        self.extend.clear();
-        self.extend_slots = 0;
-        joining
-    }
-
-    fn finish_decode(&mut self) {
-        let requests = &self.requests;
-        let current = |slot: Slot, epoch: u32| {
-            let req: &Req = &requests[slot.index()];
-            (req.epoch == epoch).then_some(req.ignore_eos)
-        };
-        self.running.advance(current);
-        while let Some(slot) = {
-            let requests = &self.requests;
-            self.running.pop_finished(|slot, epoch| {
-                let req: &Req = &requests[slot.index()];
-                (req.epoch == epoch).then_some(req.ignore_eos)
-            })
-        } {
-            self.leave_running(slot);
-            self.finish(slot);
         }
     }
 

@@ -114,11 +114,15 @@ impl Scheduler for DecodeScheduler {
                 break;
             }
         }
+        let drops = batch.drop_finishing();
         if batch.running().is_empty() {
             return Ok(ForwardMode::Idle);
         }
         if batch.check_decode_mem() {
             return Ok(ForwardMode::Decode);
+        }
+        if drops {
+            return Ok(ForwardMode::Idle);
         }
         retract(batch)?;
         if !batch.check_decode_mem() && batch.receiving > 0 {

@@ -37,7 +37,7 @@
 //! assert_eq!(mode, ForwardMode::Extend);
 //! assert_eq!(batch.extend_batch()[0].extend, 8192); // chunked_prefill_size
 //! batch.begin_step(mode)?;
-//! batch.finish_step(mode, SimTime::ZERO);
+//! batch.finish_step(SimTime::ZERO);
 //! assert_eq!(scheduler.next_step(&mut batch, SimTime::ZERO)?, ForwardMode::Extend);
 //! assert_eq!(batch.extend_batch()[0].extend, 10_000 - 8192);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,12 +62,13 @@ mod request;
 mod running;
 mod scheduler;
 mod sglang;
+mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod whole;
 
 pub use adder::{AddReqResult, PrefillAdder};
-pub use batch::{BatchState, ExtendSlice, ForwardMode};
+pub use batch::BatchState;
 pub use config::{
     CLIP_MAX_NEW_TOKENS, DEFAULT_MAX_PREFILL_TOKENS, NUM_RESERVED_DECODE_TOKENS,
     PrefillDelayerConfig, RETRACT_DECODE_STEPS, SchedulerConfig,
@@ -88,4 +89,5 @@ pub use running::RunningBatch;
 pub use scheduler::{Scheduler, SchedulerName};
 pub use sglang::SglangScheduler;
 pub use sglsim_units::DisaggregationMode;
+pub use step::{ExtendSlice, ForwardBatch, ForwardMode, StepResult};
 pub use whole::WholeScheduler;

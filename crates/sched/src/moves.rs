@@ -4,9 +4,10 @@ use sglsim_radix::{Holding, PrefixMatch};
 use sglsim_units::TokenCount;
 
 use crate::SchedError;
-use crate::batch::{BatchState, ExtendSlice, ForwardMode};
+use crate::batch::BatchState;
 use crate::notice::Notice;
 use crate::request::{Slot, Stage};
+use crate::step::ExtendSlice;
 
 impl BatchState {
     /// The longest cached prefix of a waiting request, at most all but its last token: one token is
@@ -151,59 +152,6 @@ impl BatchState {
         !self.running.is_empty() && needed <= self.memory.allocatable()
     }
 
-    /// Takes the memory of the step that a scheduler chose. The engine calls it once before it runs
-    /// the step.
-    ///
-    /// # Errors
-    ///
-    /// [`SchedError::WrongMode`] if the step does not fit the batches that were formed,
-    /// [`SchedError::Stuck`] if there is no memory for it.
-    ///
-    /// # Source
-    ///
-    /// SGLang 0.5.23, `mem_cache/allocation.py:alloc_paged_token_slots_extend`.
-    pub fn begin_step(&mut self, mode: ForwardMode) -> Result<(), SchedError> {
-        let (extending, running) = (self.extend.len(), self.running.len());
-        let possible = match mode {
-            ForwardMode::Extend => extending > 0,
-            ForwardMode::Decode => extending == 0 && running > 0,
-            ForwardMode::Mixed => extending > 0 && running > 0,
-            ForwardMode::Idle => extending == 0,
-        };
-        if !possible {
-            return Err(SchedError::WrongMode { mode, extending, running });
-        }
-        if matches!(mode, ForwardMode::Extend | ForwardMode::Mixed) {
-            let page = TokenCount::from(self.config.page_size);
-            // With pages, SGLang evicts as if each request might open one more page.
-            let room = if page > 1 {
-                let tokens: TokenCount = self.extend.iter().map(|slice| slice.extend).sum();
-                tokens + page * self.extend.len() as TokenCount
-            } else {
-                0
-            };
-            self.take(self.extend_slots, room, self.extend[0].slot)?;
-        }
-        if matches!(mode, ForwardMode::Decode | ForwardMode::Mixed) {
-            self.take(self.running.slots_for_one_step(), 0, self.running.members()[0])?;
-        }
-        Ok(())
-    }
-
-    /// Takes `needed` slots for a step, after making `room` for at least as many.
-    fn take(&mut self, needed: TokenCount, room: TokenCount, slot: Slot) -> Result<(), SchedError> {
-        self.memory.make_room(needed.max(room));
-        if !self.memory.allocate(needed) {
-            return Err(SchedError::Stuck {
-                request: self.id(slot),
-                held: self.req(slot).allocated,
-                pool: self.memory.capacity(),
-            });
-        }
-        self.hold_private(needed);
-        Ok(())
-    }
-
     /// Pushes a running request, or the one between two chunks, out of memory, to the tail of the
     /// waiting queue; its output so far is kept and will be prefilled again. On a decode worker its
     /// KV moves to the host instead.
@@ -217,7 +165,10 @@ impl BatchState {
             self.shrank = true;
         } else {
             self.expect(slot, Stage::Running, "retracted")?;
+            // A token that is not known yet will be thrown away.
+            let untold = self.is_untold(slot);
             self.leave_running(slot);
+            self.req_mut(slot).generated -= TokenCount::from(untold);
         }
         self.release(slot, false);
         let req = self.req_mut(slot);
@@ -243,6 +194,31 @@ impl BatchState {
             self.waiting.rotate_right(1);
         }
         Ok(())
+    }
+
+    /// Takes those out of the running batch that reach `max_new_tokens` by the step now under way, as
+    /// far as one is; they hold their memory until its results are known. Returns whether there were
+    /// any. That a request stops earlier cannot be foreseen.
+    ///
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `managers/scheduler.py:Scheduler._reqs_finishing_inflight`.
+    pub fn drop_finishing(&mut self) -> bool {
+        let before = self.finishing.len();
+        while let Some(slot) = {
+            let requests = &self.requests;
+            self.running.pop_finished(|slot, epoch| requests[slot.index()].epoch == epoch)
+        } {
+            if self.req(slot).stop_after < self.req(slot).max_new_tokens {
+                let epoch = self.req(slot).epoch;
+                self.stopping.push((slot, epoch));
+                continue;
+            }
+            self.leave_running(slot);
+            self.req_mut(slot).stage = Stage::Finishing;
+            self.finishing.push(slot);
+        }
+        self.finishing.len() > before
     }
 
     /// Gives a running request up: it leaves with what it has generated, as SGLang answers it with an

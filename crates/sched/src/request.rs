@@ -65,6 +65,10 @@ pub(crate) enum Stage {
     Receiving,
     /// Its KV is here, waiting to join the running batch.
     Received,
+    /// Out of the running batch: the step now under way makes its last token.
+    Finishing,
+    /// Not here any more.
+    Gone,
 }
 
 impl Stage {
@@ -77,6 +81,8 @@ impl Stage {
             Stage::Inflight => "sending its KV",
             Stage::Receiving => "receiving its KV",
             Stage::Received => "ready to decode",
+            Stage::Finishing => "in its last step",
+            Stage::Gone => "gone",
         }
     }
 }
@@ -118,6 +124,8 @@ pub(crate) struct Req {
     pub(crate) position: u32,
     /// Bumped whenever it joins or leaves a batch, so that old heap entries can be told.
     pub(crate) epoch: u32,
+    /// The launch, by number, that computed the end of its prompt.
+    pub(crate) prefilled_in: u64,
 }
 
 impl Req {
@@ -145,6 +153,7 @@ impl Req {
             join_order: 0,
             position: 0,
             epoch: 0,
+            prefilled_in: 0,
         }
     }
 

@@ -21,15 +21,20 @@ struct Reserve {
     declining: u64,
     /// Their sum now.
     declining_sum: u64,
+    /// Those of them that have a token which is not known yet.
+    untold: u64,
 }
 
 impl Reserve {
     fn total(self) -> u64 {
-        self.clipped * CLIP_MAX_NEW_TOKENS + self.declining_sum
+        self.clipped * CLIP_MAX_NEW_TOKENS + self.declining_sum + self.untold
     }
 }
 
 /// Requests that decode together, one token each a step.
+///
+/// A step counts from its launch on. What a scheduler sees of tokens generated lags behind until the
+/// results of the step are known: those tokens are *untold*.
 #[derive(Debug)]
 pub struct RunningBatch {
     page_size: u64,
@@ -39,6 +44,8 @@ pub struct RunningBatch {
     joins: (i64, i64),
     members: Vec<Slot>,
     finishes: BinaryHeap<Reverse<(u64, i64, Slot, u32)>>,
+    /// Members that have a token which is not known yet.
+    untold: u64,
     declines: BinaryHeap<Reverse<(u64, Slot, u32)>>,
     /// Members by (committed − step) mod page size.
     residues: Vec<u64>,
@@ -57,6 +64,7 @@ impl RunningBatch {
             joins: (0, 0),
             members: Vec::new(),
             finishes: BinaryHeap::new(),
+            untold: 0,
             declines: BinaryHeap::new(),
             residues: vec![0; page_size as usize],
             committed_sum: 0,
@@ -78,7 +86,7 @@ impl RunningBatch {
         self.members.is_empty()
     }
 
-    /// Decode steps done since the start.
+    /// Decode steps launched since the start.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.step
@@ -99,7 +107,7 @@ impl RunningBatch {
     /// Σ prompt + output \[token\].
     #[must_use]
     pub fn total_tokens(&self) -> TokenCount {
-        self.total_sum
+        self.total_sum - self.untold
     }
 
     /// New slots that one decode step needs \[token\]: a page for each member whose KV ends on one.
@@ -176,9 +184,9 @@ impl RunningBatch {
         }
     }
 
-    /// Takes a member out and brings its own counters up to date. Returns its successor in
-    /// position, if one moved there.
-    pub(crate) fn leave(&mut self, req: &mut Req) -> Option<Slot> {
+    /// Takes a member out and brings its own counters up to date; `untold` says whether it has a token
+    /// that is not known yet. Returns its successor in position, if one moved there.
+    pub(crate) fn leave(&mut self, req: &mut Req, untold: bool) -> Option<Slot> {
         let residue = self.residue(req);
         self.residues[residue] -= 1;
         let passed = self.step - req.joined;
@@ -199,19 +207,44 @@ impl RunningBatch {
             reserve.declining -= 1;
             reserve.declining_sum -= left;
         }
+        self.untold -= u64::from(untold);
+        reserve.untold -= u64::from(untold && left < CLIP_MAX_NEW_TOKENS);
         let position = req.position as usize;
         self.members.swap_remove(position);
         self.members.get(position).copied()
     }
 
-    /// One decode step is done: every member has one token more. `is_current` tells whether a heap
-    /// entry still speaks of a member.
+    /// The newest token of a member that just joined is not known yet.
+    pub(crate) fn leave_untold(&mut self, req: &Req) {
+        self.untold += 1;
+        if req.max_left() < CLIP_MAX_NEW_TOKENS {
+            self.reserves[usize::from(req.ignore_eos)].untold += 1;
+        }
+    }
+
+    /// Members that have a token which is not known yet.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold
+    }
+
+    /// All tokens are known.
+    pub(crate) fn tell(&mut self) {
+        self.untold = 0;
+        for reserve in &mut self.reserves {
+            reserve.untold = 0;
+        }
+    }
+
+    /// A decode step was launched: every member has one token more, which is not known yet.
+    /// `is_current` tells whether a heap entry still speaks of a member.
     pub(crate) fn advance(&mut self, is_current: impl Fn(Slot, u32) -> Option<bool>) {
         self.step += 1;
         let n = self.len() as u64;
         self.committed_sum += n;
         self.total_sum += n;
+        self.untold = n;
         for reserve in &mut self.reserves {
+            reserve.untold = reserve.declining;
             // Nobody goes below zero: a member with nothing left has finished.
             reserve.declining_sum -= reserve.declining;
         }
@@ -229,12 +262,9 @@ impl RunningBatch {
     }
 
     /// The next member that has generated all its tokens, if any.
-    pub(crate) fn pop_finished(
-        &mut self,
-        is_current: impl Fn(Slot, u32) -> Option<bool>,
-    ) -> Option<Slot> {
+    pub(crate) fn pop_finished(&mut self, is_current: impl Fn(Slot, u32) -> bool) -> Option<Slot> {
         while let Some(&Reverse((at, _, slot, epoch))) = self.finishes.peek() {
-            let current = is_current(slot, epoch).is_some();
+            let current = is_current(slot, epoch);
             if current && at > self.step {
                 return None;
             }

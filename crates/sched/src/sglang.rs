@@ -145,7 +145,8 @@ impl SglangScheduler {
             }
             // A chunked request holds its row already.
             let rows = batch.config().max_running_requests as usize;
-            let taken = batch.running().len() + batch.inflight + batch.extend_batch().len();
+            let leaving = batch.finishing.len() + batch.inflight;
+            let taken = batch.running().len() + leaving + batch.extend_batch().len();
             if taken >= rows {
                 self.batch_is_full = true;
             }
@@ -229,11 +230,15 @@ impl Scheduler for SglangScheduler {
             }
             if !self.defers_prefill(batch) && self.new_batch_prefill(batch, now)? {
                 self.decode_steps_due = batch.config().prefill_decode_interval;
-                let mixes = batch.config().enable_mixed_chunk && batch.decode_fits_beside_extend();
+                let mixes = batch.config().enable_mixed_chunk && {
+                    batch.drop_finishing();
+                    batch.decode_fits_beside_extend()
+                };
                 return Ok(if mixes { ForwardMode::Mixed } else { ForwardMode::Extend });
             }
+            let drops = batch.drop_finishing();
             if batch.running().is_empty() {
-                if batch.is_empty() {
+                if batch.is_empty() && !batch.is_step_in_flight() {
                     self.ratio.reset();
                 }
                 return Ok(ForwardMode::Idle);
@@ -241,6 +246,10 @@ impl Scheduler for SglangScheduler {
             if batch.check_decode_mem() {
                 self.ratio.decay();
                 return Ok(ForwardMode::Decode);
+            }
+            if drops {
+                // Those in their last step free enough, or at least something, when it ends.
+                return Ok(ForwardMode::Idle);
             }
             self.retract_decode(batch)?;
             batch.shrank = false;

@@ -46,13 +46,13 @@ fn gaps() -> Gaps {
 #[test]
 fn a_step_is_one_sample_for_all_who_were_in_the_last() {
     let mut gaps = gaps();
-    gaps.token(at(1.0), A, WORKER, 0);
-    gaps.decode_step(at(1.5), WORKER, 0, 1); // A: 0.5
-    gaps.token(at(2.0), B, WORKER, 0);
-    gaps.decode_step(at(2.5), WORKER, 0, 2); // A: 1.0, B: 0.5
-    gaps.decode_step(at(2.75), WORKER, 0, 2); // both 0.25
+    gaps.token(at(1.0), A, (WORKER, 0, 1));
+    gaps.decode_step(at(1.5), (WORKER, 0, 1), 1); // A: 0.5
+    gaps.token(at(2.0), B, (WORKER, 0, 1));
+    gaps.decode_step(at(2.5), (WORKER, 0, 1), 2); // A: 1.0, B: 0.5
+    gaps.decode_step(at(2.75), (WORKER, 0, 1), 2); // both 0.25
     gaps.finished(A, WORKER, 0);
-    gaps.decode_step(at(3.0), WORKER, 0, 1); // B: 0.25
+    gaps.decode_step(at(3.0), (WORKER, 0, 1), 1); // B: 0.25
     assert_eq!(gaps.count(), 6);
     close(gaps.mean(), (0.5 + 1.0 + 0.5 + 3.0 * 0.25) / 6.0);
     assert_eq!(gaps.max(), 1.0);
@@ -65,15 +65,15 @@ fn a_step_is_one_sample_for_all_who_were_in_the_last() {
 #[test]
 fn a_gap_goes_on_while_its_request_is_out_of_memory() {
     let mut gaps = gaps();
-    gaps.token(at(1.0), A, WORKER, 0);
-    gaps.token(at(1.0), B, WORKER, 0);
-    gaps.decode_step(at(2.0), WORKER, 0, 2); // 1, 1
+    gaps.token(at(1.0), A, (WORKER, 0, 1));
+    gaps.token(at(1.0), B, (WORKER, 0, 1));
+    gaps.decode_step(at(2.0), (WORKER, 0, 1), 2); // 1, 1
     gaps.retracted(B, WORKER, 0);
-    gaps.decode_step(at(3.0), WORKER, 0, 1); // A: 1
+    gaps.decode_step(at(3.0), (WORKER, 0, 1), 1); // A: 1
     gaps.finished(A, WORKER, 0);
     // Prefilled again, which gives the next token.
-    gaps.token(at(7.0), B, WORKER, 0); // B: 5
-    gaps.decode_step(at(8.0), WORKER, 0, 1); // B: 1
+    gaps.token(at(7.0), B, (WORKER, 0, 1)); // B: 5
+    gaps.decode_step(at(8.0), (WORKER, 0, 1), 1); // B: 1
     assert_eq!((gaps.count(), gaps.max()), (5, 5.0));
     close(gaps.mean(), 9.0 / 5.0);
 }
@@ -81,12 +81,12 @@ fn a_gap_goes_on_while_its_request_is_out_of_memory() {
 #[test]
 fn a_resumed_request_has_its_next_token_at_the_next_step() {
     let mut gaps = gaps();
-    gaps.token(at(1.0), A, WORKER, 0);
-    gaps.token(at(1.5), B, WORKER, 0);
+    gaps.token(at(1.0), A, (WORKER, 0, 1));
+    gaps.token(at(1.5), B, (WORKER, 0, 1));
     gaps.retracted(B, WORKER, 0); // before it ever decoded
-    gaps.decode_step(at(2.0), WORKER, 0, 1); // A: 1
-    gaps.resumed(B, WORKER, 0);
-    gaps.decode_step(at(4.5), WORKER, 0, 2); // A: 2.5, B: 3
+    gaps.decode_step(at(2.0), (WORKER, 0, 1), 1); // A: 1
+    gaps.resumed(B, (WORKER, 0, 1));
+    gaps.decode_step(at(4.5), (WORKER, 0, 1), 2); // A: 2.5, B: 3
     assert_eq!((gaps.count(), gaps.max()), (3, 3.0));
     close(gaps.mean(), 6.5 / 3.0);
 }
@@ -94,10 +94,10 @@ fn a_resumed_request_has_its_next_token_at_the_next_step() {
 #[test]
 fn ranks_do_not_mix_and_a_single_token_has_no_gap() {
     let mut gaps = gaps();
-    gaps.token(at(1.0), A, WORKER, 0);
-    gaps.token(at(1.0), B, WORKER, 3);
+    gaps.token(at(1.0), A, (WORKER, 0, 1));
+    gaps.token(at(1.0), B, (WORKER, 3, 1));
     gaps.finished(B, WORKER, 3);
-    gaps.decode_step(at(2.0), WORKER, 0, 1);
+    gaps.decode_step(at(2.0), (WORKER, 0, 1), 1);
     assert_eq!((gaps.count(), gaps.mean()), (1, 1.0));
     assert_eq!(Summary::of_gaps(&Gaps::new(2)), Summary::default());
 }
@@ -107,8 +107,8 @@ fn gaps_of_any_size_are_counted() {
     let mut gaps = gaps();
     for (index, gap) in [0.0, 1e-300, 1e-9, 1e9, f64::MAX].into_iter().enumerate() {
         let id = RequestId::from_index(index);
-        gaps.token(SimTime::ZERO, id, WORKER, 0);
-        gaps.decode_step(at(gap), WORKER, 0, 1);
+        gaps.token(SimTime::ZERO, id, (WORKER, 0, 1));
+        gaps.decode_step(at(gap), (WORKER, 0, 1), 1);
         gaps.finished(id, WORKER, 0);
     }
     assert_eq!((gaps.count(), gaps.max()), (5, f64::MAX));
@@ -133,4 +133,16 @@ fn times_of_a_record() {
     assert_eq!(seconds(record.transfer_time()), 0.25);
     record.output_tokens = 1;
     assert_eq!(record.tpot(), None, "a single token has no time per further token");
+}
+
+#[test]
+fn a_step_under_way_is_not_that_of_a_request_that_joins_meanwhile() {
+    let mut gaps = Gaps::new(1);
+    gaps.token(at(1.0), A, (WORKER, 0, 1));
+    gaps.decode_step(at(2.0), (WORKER, 0, 1), 1); // A: 1
+    gaps.token(at(2.0), B, (WORKER, 0, 3)); // the second step runs already
+    gaps.decode_step(at(3.0), (WORKER, 0, 2), 1); // A: 1
+    gaps.decode_step(at(4.0), (WORKER, 0, 3), 2); // A: 1, B: 2
+    assert_eq!((gaps.count(), gaps.max()), (4, 2.0));
+    assert_eq!(gaps.mean(), 5.0 / 4.0);
 }

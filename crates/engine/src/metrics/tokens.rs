@@ -7,12 +7,24 @@
 use hdrhistogram::Histogram;
 use sglsim_units::{HashMap, RequestId, SimTime, WorkerId};
 
+/// A request that has not decoded on its rank yet.
+#[derive(Clone, Copy, Debug)]
+struct Joined {
+    id: RequestId,
+    last_token: SimTime,
+    /// The first decode step in which it takes part.
+    decodes_from: u64,
+}
+
+/// A worker, its attention rank, and the number of a decode step there.
+type Place = (WorkerId, usize, u64);
+
 /// What is known of one rank.
 #[derive(Clone, Debug, Default)]
 struct Rank {
     last_decode: SimTime,
-    /// Requests that joined since, with the time of their last token.
-    joined: Vec<(RequestId, SimTime)>,
+    /// Requests that joined since.
+    joined: Vec<Joined>,
 }
 
 /// All gaps of a run \[s\]: exact mean and maximum, quantiles within 0.1 %.
@@ -70,36 +82,45 @@ impl Gaps {
     }
 
     /// A prefill gave the request a token.
-    pub(crate) fn token(&mut self, at: SimTime, id: RequestId, worker: WorkerId, rank: usize) {
+    pub(crate) fn token(&mut self, at: SimTime, id: RequestId, place: Place) {
         if let Some(last) = self.outside.remove(&id) {
             self.add(at.since(last).get(), 1);
         }
-        self.rank(worker, rank).joined.push((id, at));
+        self.join(id, at, place);
     }
 
     /// The request is back without a new token.
-    pub(crate) fn resumed(&mut self, id: RequestId, worker: WorkerId, rank: usize) {
+    pub(crate) fn resumed(&mut self, id: RequestId, place: Place) {
         let last = self.outside.remove(&id).unwrap_or_default();
-        self.rank(worker, rank).joined.push((id, last));
+        self.join(id, last, place);
+    }
+
+    fn join(&mut self, id: RequestId, last_token: SimTime, (worker, rank, decodes_from): Place) {
+        self.rank(worker, rank).joined.push(Joined { id, last_token, decodes_from });
     }
 
     pub(crate) fn retracted(&mut self, id: RequestId, worker: WorkerId, rank: usize) {
         let rank = self.rank(worker, rank);
-        let last = match rank.joined.iter().position(|(joined, _)| *joined == id) {
-            Some(position) => rank.joined.swap_remove(position).1,
+        let last = match rank.joined.iter().position(|joined| joined.id == id) {
+            Some(position) => rank.joined.swap_remove(position).last_token,
             None => rank.last_decode,
         };
         self.outside.insert(id, last);
     }
 
-    pub(crate) fn decode_step(&mut self, at: SimTime, worker: WorkerId, rank: usize, decoded: u64) {
+    pub(crate) fn decode_step(&mut self, at: SimTime, (worker, rank, step): Place, decoded: u64) {
         let state = self.rank(worker, rank);
         let since = std::mem::replace(&mut state.last_decode, at);
         let mut joined = std::mem::take(&mut state.joined);
-        let fresh = joined.len() as u64;
-        for (_, last) in joined.drain(..) {
-            self.add(at.since(last).get(), 1);
-        }
+        let mut fresh = 0;
+        joined.retain(|joined| {
+            let decodes = joined.decodes_from <= step;
+            if decodes {
+                fresh += 1;
+                self.add(at.since(joined.last_token).get(), 1);
+            }
+            !decodes
+        });
         self.rank(worker, rank).joined = joined;
         self.add(at.since(since).get(), decoded - fresh);
     }
@@ -107,7 +128,7 @@ impl Gaps {
     /// The request left; if the prefill gave it its only token, it never decoded.
     pub(crate) fn finished(&mut self, id: RequestId, worker: WorkerId, rank: usize) {
         let joined = &mut self.rank(worker, rank).joined;
-        if let Some(position) = joined.iter().rposition(|(joined, _)| *joined == id) {
+        if let Some(position) = joined.iter().rposition(|joined| joined.id == id) {
             joined.swap_remove(position);
         }
     }

@@ -88,6 +88,7 @@ impl PoolReport {
             "decode_steps": self.decode_steps,
             "prefill_tokens": self.prefill_tokens,
             "decode_tokens": self.decode_tokens,
+            "discarded_tokens": self.discarded_tokens,
             "decode_batch": self.decode_batch,
         })
     }

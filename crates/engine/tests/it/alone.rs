@@ -36,6 +36,11 @@ fn decode(context: f64) -> StepFeatures {
     }
 }
 
+/// The first step of a worker that was at rest.
+fn first(step: StepFeatures) -> StepFeatures {
+    StepFeatures { serial: 1.0, ..step }
+}
+
 fn plan(scenario: &Scenario) -> DeploymentPlan {
     DeploymentPlan::of(scenario, ".".as_ref()).unwrap()
 }
@@ -54,7 +59,7 @@ fn one_chunk() {
     let scenario = base();
     let report = run(&scenario);
     let mut law = plan(&scenario).pools[0].law.compile().unwrap();
-    let first = law.seconds(&extend(0.0, 500.0));
+    let first = law.seconds(&first(extend(0.0, 500.0)));
     close(ttft(&report), first);
     let decodes: f64 = (1..20).map(|token| law.seconds(&decode(500.0 + f64::from(token)))).sum();
     close(report.requests[0].e2e().unwrap().get(), first + decodes);
@@ -66,7 +71,7 @@ fn one_chunk() {
 fn three_chunks() {
     let scenario = base_with(&[("deployment.chunked_prefill_size", "200")]);
     let mut law = plan(&scenario).pools[0].law.compile().unwrap();
-    let chunks = [extend(0.0, 200.0), extend(200.0, 200.0), extend(400.0, 100.0)];
+    let chunks = [first(extend(0.0, 200.0)), extend(200.0, 200.0), extend(400.0, 100.0)];
     close(ttft(&run(&scenario)), chunks.iter().map(|chunk| law.seconds(chunk)).sum());
 }
 
@@ -82,7 +87,9 @@ fn ttft_of_a_pair_ends_with_the_last_piece() {
     // Each piece leaves when it is computed and the one before has arrived.
     let (mut computed, mut arrived) = (0.0, 0.0_f64);
     for (prefix, tokens) in [(0.0, 200), (200.0, 200), (400.0, 100)] {
-        computed += law.seconds(&extend(prefix, f64::from(tokens)));
+        let serial = if prefix == 0.0 { 1.0 } else { 0.0 };
+        let chunk = StepFeatures { serial, ..extend(prefix, f64::from(tokens)) };
+        computed += law.seconds(&chunk);
         arrived = arrived.max(computed) + transfer.seconds(u64::try_from(tokens).unwrap());
     }
     let report = run(&scenario);
@@ -90,7 +97,8 @@ fn ttft_of_a_pair_ends_with_the_last_piece() {
     close(report.requests[0].prefilled.unwrap().seconds(), computed);
     close(report.transfer_time.mean, arrived - computed);
     let mut law = plan.pools[1].law.compile().unwrap();
-    let decodes: f64 = (1..20).map(|token| law.seconds(&decode(500.0 + f64::from(token)))).sum();
+    let rest: f64 = (2..20).map(|token| law.seconds(&decode(500.0 + f64::from(token)))).sum();
+    let decodes = law.seconds(&first(decode(501.0))) + rest;
     close(report.requests[0].e2e().unwrap().get(), arrived + decodes);
 }
 
@@ -108,7 +116,7 @@ fn a_pair_sends_a_cached_prefix_first() {
     let second = report.requests[1];
     // 500 + 1 + 500 tokens, of which the prefill worker knows its first prompt.
     assert_eq!((second.prompt_tokens, second.cached_tokens), (1001, 500));
-    let computed = law.seconds(&extend(500.0, 501.0));
+    let computed = law.seconds(&first(extend(500.0, 501.0)));
     let prefix = transfer.seconds(500);
     close(second.ttft().unwrap().get(), computed.max(prefix) + transfer.seconds(501));
 }
@@ -158,13 +166,14 @@ fn what_happens_at_one_instant_has_an_order() {
         "0 s Admitted",
         "0 s Admitted",
         "0 s KvUsed",
+        // The second step is chosen, and takes its memory, while the first one runs.
+        "0 s KvUsed",
         "1 s RankStep",
         "1 s Prefilled",
         "1 s Token",
         "1 s Prefilled",
         "1 s Token",
         "1 s Step",
-        "1 s KvUsed",
         "2 s RankStep",
         "2 s Finished",
         "2 s Finished",
@@ -190,13 +199,19 @@ impl Observer for Steps {
 fn attention_ranks_step_together() {
     let load = r#"{"Synthetic": {"arrivals": {"Constant": {"rate": 1.0}},
         "input_len": {"Fixed": 100}, "output_len": {"Fixed": 3}, "requests": 2}}"#;
-    let two = [("deployment.tp_size", "2"), ("deployment.dp_size", "2"), ("workload", load)];
+    let two = [
+        ("deployment.tp_size", "2"),
+        ("deployment.dp_size", "2"),
+        ("deployment.disable_overlap_schedule", "true"),
+        ("workload", load),
+    ];
     let steps = Shared::new(Steps::default());
     let simulation = Simulation::new(base_with(&two)).unwrap();
     let simulation = simulation.cost_model(|_, _| Box::new(Second)).observer(steps.watch());
     assert_eq!(simulation.run().unwrap().duration.get(), 4.0);
 
-    let steps = steps.take().0;
+    let mut steps = steps.take().0;
+    assert!(steps.iter_mut().all(|step| std::mem::take(&mut step.serial) == 1.0));
     // The first prefills; the second rank has nothing to do.
     assert_eq!(steps[0], extend(0.0, 100.0));
     // The second prefills while the first decodes, which therefore cannot replay a graph.

@@ -81,12 +81,15 @@ impl Observer for Order {
                 self.end(id);
             }
             Event::Refused { id } => self.end(id),
-            Event::RankStep { mode, decoded, extended, .. } => match mode {
-                ForwardMode::Extend => assert!(extended > 0 && decoded == 0),
-                ForwardMode::Decode => assert!(decoded > 0 && extended == 0),
-                ForwardMode::Mixed => assert!(extended > 0 && decoded > 0),
-                ForwardMode::Idle => panic!("an idle rank takes no part in a step"),
-            },
+            Event::RankStep { result, .. } => {
+                let rows = result.decoded + result.discarded;
+                match result.mode {
+                    ForwardMode::Extend => assert!(result.extended > 0 && rows == 0),
+                    ForwardMode::Decode => assert!(rows > 0 && result.extended == 0),
+                    ForwardMode::Mixed => assert!(result.extended > 0 && rows > 0),
+                    ForwardMode::Idle => panic!("an idle rank takes no part in a step"),
+                }
+            }
             Event::Step { worker, began, cost, features } => {
                 if self.free.len() <= worker.index() {
                     self.free.resize(worker.index() + 1, SimTime::ZERO);

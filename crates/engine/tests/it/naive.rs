@@ -20,6 +20,25 @@ pub(crate) struct Server {
     pub(crate) graphs: Vec<u32>,
     /// Requests of known length without a prefix cache: what they will occupy is counted instead.
     pub(crate) counts_exactly: bool,
+    /// Whether a step is chosen while the one before runs.
+    pub(crate) overlap: bool,
+}
+
+/// A step that runs.
+struct Step {
+    end: f64,
+    /// Jobs that have a token by it.
+    gives: Vec<usize>,
+}
+
+impl Step {
+    /// It is done; returns when.
+    fn give(self, tokens: &mut [Vec<f64>]) -> f64 {
+        for job in self.gives {
+            tokens[job].push(self.end);
+        }
+        self.end
+    }
 }
 
 /// Times of all tokens of all jobs \[s\]; jobs are in order of arrival.
@@ -33,39 +52,60 @@ pub(crate) fn simulate(
     let mut waiting: Vec<usize> = Vec::new();
     let mut chunked: Option<usize> = None;
     let mut running: Vec<usize> = Vec::new();
+    let mut step: Option<Step> = None;
     let (mut now, mut arrived) = (0.0, 0);
     loop {
         while arrived < jobs.len() && jobs[arrived].arrival <= now {
             waiting.push(arrived);
             arrived += 1;
         }
+        if !server.overlap
+            && let Some(done) = step.take()
+        {
+            now = done.give(&mut tokens);
+            continue;
+        }
+        // Tokens that there will be when the step now under way is done.
+        let coming = |job: usize| step.as_ref().is_some_and(|step| step.gives.contains(&job));
+        let generated: Vec<usize> =
+            (0..jobs.len()).map(|job| tokens[job].len() + usize::from(coming(job))).collect();
+        running.retain(|job| generated[*job] < jobs[*job].output);
         let batch = prefill_batch(jobs, server, &computed, chunked, &waiting);
-        if !batch.is_empty() {
-            now += cost(&extend_features(&batch, &computed));
-            chunked = None;
-            for (job, extend) in batch {
-                waiting.retain(|other| *other != job);
-                computed[job] += extend;
-                if computed[job] < jobs[job].prompt {
-                    chunked = Some(job);
-                    continue;
-                }
-                tokens[job].push(now);
-                if jobs[job].output > 1 {
-                    running.push(job);
-                }
-            }
+        let features = if !batch.is_empty() {
+            extend_features(&batch, &computed)
         } else if !running.is_empty() {
-            now += cost(&decode_features(jobs, server, &running, &tokens));
-            for &job in &running {
-                tokens[job].push(now);
-            }
-            running.retain(|job| tokens[*job].len() < jobs[*job].output);
+            decode_features(jobs, server, &running, &generated)
+        } else if let Some(done) = step.take() {
+            now = done.give(&mut tokens);
+            continue;
         } else if arrived < jobs.len() {
             now = jobs[arrived].arrival;
+            continue;
         } else {
             return tokens;
+        };
+        let serial = if step.is_none() { 1.0 } else { 0.0 };
+        let time = cost(&StepFeatures { serial, ..features });
+        if let Some(done) = step.take() {
+            now = done.give(&mut tokens);
         }
+        let mut gives = Vec::new();
+        if batch.is_empty() {
+            gives.clone_from(&running);
+        } else {
+            chunked = None;
+        }
+        for (job, extend) in batch {
+            waiting.retain(|other| *other != job);
+            computed[job] += extend;
+            if computed[job] < jobs[job].prompt {
+                chunked = Some(job);
+                continue;
+            }
+            gives.push(job);
+            running.push(job);
+        }
+        step = Some(Step { end: now + time, gives });
     }
 }
 
@@ -121,13 +161,12 @@ fn decode_features(
     jobs: &[Job],
     server: &Server,
     running: &[usize],
-    tokens: &[Vec<f64>],
+    generated: &[usize],
 ) -> StepFeatures {
     let seqs = running.len() as f64;
     let graph = server.graphs.iter().map(|size| f64::from(*size)).find(|size| *size >= seqs);
     let padded = graph.unwrap_or(seqs);
-    let context: u64 =
-        running.iter().map(|job| jobs[*job].prompt + tokens[*job].len() as u64).sum();
+    let context: u64 = running.iter().map(|job| jobs[*job].prompt + generated[*job] as u64).sum();
     StepFeatures {
         decode_seqs: seqs,
         decode_padded: padded,

@@ -36,6 +36,7 @@ fn compare(scenario: &Scenario) {
         graphs: pool.cuda_graphs.clone(),
         // Lengths of synthetic answers are known.
         counts_exactly: pool.config.disable_radix_cache,
+        overlap: pool.overlaps(),
     };
     let mut law = pool.law.compile().unwrap();
     let naive = simulate(&jobs(scenario), &server, |features| law.seconds(features));
@@ -82,6 +83,7 @@ proptest! {
         output in 1_u32..60,
         requests in 1_u32..60,
         cache in any::<bool>(),
+        normal in any::<bool>(),
         seed in any::<u32>(),
     ) {
         let load = format!(
@@ -96,6 +98,7 @@ proptest! {
             ("deployment.cuda_graph_max_bs", &graph.max(1).to_string()),
             ("deployment.disable_cuda_graph", if graph == 0 { "true" } else { "false" }),
             ("deployment.disable_radix_cache", &cache.to_string()),
+            ("deployment.disable_overlap_schedule", &normal.to_string()),
             ("workload", &load),
             ("seed", &seed.to_string()),
         ]));
@@ -127,7 +130,12 @@ fn waits_are_those_of_an_m_d_1_queue() {
                 "requests": 40000}}}}"#,
             utilisation / service
         );
-        let scenario = base_with(&[("deployment.chunked_prefill_size", "64"), ("workload", &load)]);
+        // A request of the overlap loop is taken from the queue while the one before runs.
+        let scenario = base_with(&[
+            ("deployment.chunked_prefill_size", "64"),
+            ("deployment.disable_overlap_schedule", "true"),
+            ("workload", &load),
+        ]);
         let simulation = Simulation::new(scenario).unwrap();
         let report = simulation.cost_model(move |_: WorkerId, _| Box::new(Constant(service)));
         let report = report.run().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sglsim_engine::{Event, ForwardMode, Observer, RequestId, SimTime, WorkerId};
+use sglsim_engine::{Event, Observer, RequestId, SimTime, WorkerId};
 
 /// An observer that can still be asked after the run.
 #[derive(Debug, Default)]
@@ -28,17 +28,20 @@ impl<T: Observer> Observer for Shared<T> {
     }
 }
 
+/// Requests, each with the first decode step in which it takes part.
+type Batch = Vec<(RequestId, u64)>;
+
 /// When each token of each request reached the client, by the recipe in the docs of [`Observer`].
 #[derive(Debug, Default)]
 pub(crate) struct TokenTimes {
     /// \[s\], by request.
     pub(crate) times: Vec<Vec<f64>>,
-    /// Who decodes in the batch of a rank.
-    batches: Vec<((WorkerId, usize), Vec<RequestId>)>,
+    /// Who decodes in the batch of a rank, and from which step on.
+    batches: Vec<((WorkerId, usize), Batch)>,
 }
 
 impl TokenTimes {
-    fn batch(&mut self, worker: WorkerId, rank: usize) -> &mut Vec<RequestId> {
+    fn batch(&mut self, worker: WorkerId, rank: usize) -> &mut Batch {
         let place = (worker, rank);
         let found = self.batches.iter().position(|(known, _)| *known == place);
         let at = found.unwrap_or_else(|| {
@@ -58,18 +61,21 @@ impl Observer for TokenTimes {
     fn on_event(&mut self, at: SimTime, event: &Event<'_>) {
         match *event {
             Event::Arrived { .. } => self.times.push(Vec::new()),
-            Event::Token { id, worker, rank } => {
+            Event::Token { id, worker, rank, decodes_from } => {
                 self.times[id.index()].push(at.seconds());
-                self.batch(worker, rank).push(id);
+                self.batch(worker, rank).push((id, decodes_from));
             }
-            Event::Resumed { id, worker, rank } => self.batch(worker, rank).push(id),
+            Event::Resumed { id, worker, rank, decodes_from } => {
+                self.batch(worker, rank).push((id, decodes_from));
+            }
             Event::Retracted { id, worker, rank } | Event::Finished { id, worker, rank, .. } => {
-                self.batch(worker, rank).retain(|member| *member != id);
+                self.batch(worker, rank).retain(|(member, _)| *member != id);
             }
-            Event::RankStep { worker, rank, mode: ForwardMode::Decode, decoded, .. } => {
-                let batch = self.batch(worker, rank).clone();
-                assert_eq!(batch.len() as u64, decoded, "who decodes is who was told to");
-                for id in batch {
+            Event::RankStep { worker, rank, result, .. } if result.mode.decodes() => {
+                let mut batch = self.batch(worker, rank).clone();
+                batch.retain(|(_, from)| *from <= result.decode_step);
+                assert_eq!(batch.len() as u64, result.decoded, "who decodes is who was told to");
+                for (id, _) in batch {
                     self.times[id.index()].push(at.seconds());
                 }
             }

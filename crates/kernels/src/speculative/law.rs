@@ -6,7 +6,7 @@ use super::{Acceptance, Speculation};
 use crate::features::Features;
 use crate::operator::present;
 use crate::scope::Scope;
-use crate::step::{Fusion, Pass, Setting, launch};
+use crate::step::{Fusion, Pass, Setting, exposed, hidden, launch};
 use crate::{KernelError, LawSet, ParallelPlan, StepLaw, StepProgram};
 
 /// The sizes of a speculation as symbols.
@@ -24,7 +24,7 @@ pub struct SpeculativeKnobs {
 /// # Formula
 ///
 /// ```text
-/// t_iteration = max( t_target(f) + t_draft(f) + (s − 1)·t_draft(f'),  t_host )
+/// t_iteration = max( t_target(f) + t_draft(f) + (s − 1)·t_draft(f'),  t_host − t_exposed ) + t_exposed
 /// ```
 ///
 /// The first term verifies `d` tokens per decoding sequence, the second runs the draft model over the
@@ -166,7 +166,8 @@ impl SpeculativeLaw {
             device = device + &draft_time + &extend_time;
             parts.extend([("t_draft", draft_time), ("t_draft_extend", extend_time)]);
         }
-        let iteration_time = max(device, &host);
+        let waits = exposed(target.features(), target.hardware());
+        let iteration_time = hidden(&device, &host, &waits);
         let iteration_time = label(
             "t_iteration",
             "s",

@@ -176,5 +176,6 @@ pub(super) fn half(f: &Features) -> Features {
         sum_logit_rows: up(&f.sum_logit_rows),
         query_tokens: f.query_tokens.clone(),
         eager: f.eager.clone(),
+        serial: f.serial.clone(),
     }
 }

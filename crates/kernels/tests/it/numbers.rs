@@ -90,6 +90,22 @@ fn kernels_launched_one_by_one_wait_for_the_host() {
     assert_eq!(slow, f64::max(part(&law, "t_host", &eager), fast));
 }
 
+/// A step that finds the device idle waits for its preparation, 1 ms and 5 µs a sequence, whether its
+/// kernels are launched one by one beside the device or not.
+#[test]
+fn the_first_step_waits_for_its_preparation() {
+    let law = law("Llama-3.1-8B", ParallelPlan::tensor(1));
+    let prepare = 1e-3 + 5e-6;
+    for eager in [0.0, 1.0] {
+        let step = StepFeatures { eager, ..decode(1, 100) };
+        let first = StepFeatures { serial: 1.0, ..step };
+        let (host, time) = (part(&law, "t_host", &step), at(&law, law.step_time(), &first));
+        let device = at(&law, law.device_time(), &step);
+        close(time, f64::max(device, host - prepare) + prepare, 1e-12);
+        assert!(time > at(&law, law.step_time(), &step));
+    }
+}
+
 #[test]
 fn replicas_wait_for_the_one_that_extends() {
     let plan = ParallelPlan { dp_size: 8, ep_size: 8, ..ParallelPlan::tensor(8) };

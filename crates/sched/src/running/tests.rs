@@ -105,7 +105,7 @@ impl Pair {
         let at = self.model.iter().position(|member| member.slot == slot).expect("a member");
         let member = self.model.remove(at);
         let req = &mut self.reqs[slot.index()];
-        let moved = self.batch.leave(req);
+        let moved = self.batch.leave(req, false);
         assert_eq!(req.generated, member.generated);
         assert_eq!(req.committed, member.committed());
         let position = req.position;
@@ -121,6 +121,9 @@ impl Pair {
             (req.epoch == epoch).then_some(req.ignore_eos)
         };
         self.batch.advance(current);
+        // Nobody knows of the new tokens yet.
+        self.check_generated();
+        self.batch.tell();
         for member in &mut self.model {
             member.generated += 1;
         }
@@ -130,7 +133,7 @@ impl Pair {
             let reqs = &self.reqs;
             let finished = self.batch.pop_finished(|slot, epoch| {
                 let req = &reqs[slot.index()];
-                (req.epoch == epoch).then_some(req.ignore_eos)
+                req.epoch == epoch
             });
             assert_eq!(finished, Some(slot));
             self.leave(slot);
@@ -138,9 +141,23 @@ impl Pair {
         let reqs = &self.reqs;
         let nobody = self.batch.pop_finished(|slot, epoch| {
             let req = &reqs[slot.index()];
-            (req.epoch == epoch).then_some(req.ignore_eos)
+            req.epoch == epoch
         });
         assert_eq!(nobody, None);
+    }
+
+    /// What depends on the tokens that are known to be generated.
+    fn check_generated(&self) {
+        let (batch, model) = (&self.batch, &self.model);
+        let total: u64 = model.iter().map(|m| m.prompt + m.generated).sum();
+        assert_eq!(batch.total_tokens(), total);
+        for ratio in [0.0, 0.25, 1.0] {
+            let reserved: f64 = model
+                .iter()
+                .map(|m| m.reserve() as f64 * if m.ignore_eos { 1.0 } else { ratio })
+                .sum();
+            assert_eq!(batch.reserved_tokens(ratio), reserved);
+        }
     }
 
     fn check(&self) {
@@ -150,17 +167,9 @@ impl Pair {
         assert_eq!(batch.is_empty(), model.is_empty());
         assert_eq!(batch.committed_tokens(), committed);
         assert_eq!(batch.decode_context(), committed + model.len() as u64);
-        let total: u64 = model.iter().map(|m| m.prompt + m.generated).sum();
-        assert_eq!(batch.total_tokens(), total);
+        self.check_generated();
         let full = model.iter().filter(|m| m.committed().is_multiple_of(self.page)).count();
         assert_eq!(batch.slots_for_one_step(), full as u64 * self.page);
-        for ratio in [0.0, 0.25, 1.0] {
-            let reserved: f64 = model
-                .iter()
-                .map(|m| m.reserve() as f64 * if m.ignore_eos { 1.0 } else { ratio })
-                .sum();
-            assert_eq!(batch.reserved_tokens(ratio), reserved);
-        }
         let longest = model.iter().map(|m| m.prompt + m.max_new.min(CLIP_MAX_NEW_TOKENS)).max();
         assert_eq!(batch.longest_future(), longest.unwrap_or(0));
         let mut members = batch.members().to_vec();

@@ -14,6 +14,8 @@ pub(super) struct Case {
     pub(super) seed: u64,
     pub(super) config: SchedulerConfig,
     cache: Cache,
+    /// Whether a step is chosen while the one before runs.
+    pub(super) overlap: bool,
     /// Requests and the step at which each comes, in that order.
     pub(super) arrivals: Vec<(u64, Submission)>,
     /// Steps that the KV of each request is on its way.
@@ -84,7 +86,8 @@ impl Case {
         };
         config.enable_mixed_chunk = !decode && draw.between(0, 2) == 0;
         config.prefill_decode_interval = draw.one_of(&[0, 0, 3]);
-        Self { seed, config, cache, arrivals, delays }
+        let overlap = draw.between(0, 1) == 0;
+        Self { seed, config, cache, overlap, arrivals, delays }
     }
 
     /// The rank of the case, with nothing on it.
@@ -101,8 +104,11 @@ impl Case {
 
     /// Where to look: appended to the message of every broken law.
     pub(super) fn place(&self, step: u64) -> String {
-        let Self { seed, cache, config, .. } = self;
-        format!("at step {step} of workload {seed}, prefix cache {cache:?}, {config:?}")
+        let Self { seed, cache, config, overlap, .. } = self;
+        let event_loop = if *overlap { "overlap" } else { "normal" };
+        format!(
+            "at step {step} of workload {seed}, {event_loop} loop, prefix cache {cache:?}, {config:?}"
+        )
     }
 }
 

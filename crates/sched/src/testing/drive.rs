@@ -39,16 +39,22 @@ pub(super) fn drive(case: &Case, scheduler: &mut dyn Scheduler) -> Vec<Decision>
     let allowed = steps_allowed(case);
     loop {
         outside.arrive(&mut batch, step);
-        if batch.is_empty() && outside.next == case.arrivals.len() {
+        if case.overlap {
+            batch.launch_step();
+        }
+        let under_way = batch.is_step_in_flight();
+        if batch.is_empty() && !under_way && outside.next == case.arrivals.len() {
             break;
         }
         let now = SimTime::new(step as f64).expect("steps are finite");
         let mode = take(case, step, scheduler.next_step(&mut batch, now));
         let budget = scheduler.token_budget(&case.config);
         laws::check_choice(case, step, &batch, mode, budget);
-        take(case, step, batch.begin_step(mode));
         let slices = batch.extend_batch().to_vec();
-        batch.finish_step(mode, now);
+        take(case, step, batch.begin_step(mode));
+        if under_way || !case.overlap {
+            batch.finish_step(now);
+        }
         laws::check_memory(case, step, &batch);
         let notices: Vec<Notice> = batch.drain_notices().collect();
         for notice in &notices {
@@ -59,11 +65,10 @@ pub(super) fn drive(case: &Case, scheduler: &mut dyn Scheduler) -> Vec<Decision>
         if done > allowed {
             laws::starved(case, step, &batch, &outside.expected);
         }
-        step = match (mode, outside.next_event()) {
-            (ForwardMode::Idle, Some(at)) => at.max(step + 1),
-            (ForwardMode::Idle, None) if !batch.is_empty() => {
-                laws::idle_for_ever(case, step, &batch)
-            }
+        let idles = mode == ForwardMode::Idle && !under_way;
+        step = match outside.next_event() {
+            Some(at) if idles => at.max(step + 1),
+            None if idles && !batch.is_empty() => laws::idle_for_ever(case, step, &batch),
             _ => step + 1,
         };
     }

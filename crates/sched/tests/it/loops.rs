@@ -29,7 +29,7 @@ fn check(
     decoding.sort_unstable();
     let found = slices(batch);
     batch.begin_step(chosen).unwrap();
-    batch.finish_step(chosen, SimTime::ZERO);
+    batch.finish_step(SimTime::ZERO);
     let finished = |notice: Notice| match notice {
         Notice::Finished { id, .. } => Some(id.0),
         _ => None,

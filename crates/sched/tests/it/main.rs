@@ -8,6 +8,7 @@ mod conformance;
 mod decode;
 mod loops;
 mod moves;
+mod overlap;
 mod prefill;
 mod rank;
 mod ratio;

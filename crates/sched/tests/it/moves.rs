@@ -48,11 +48,11 @@ fn outputs_are_cut_to_what_the_rank_can_hold_and_to_what_is_allowed() {
     let slot = batch.submit(over).unwrap();
     admit(&mut batch, slot, 10).unwrap();
     batch.begin_step(ForwardMode::Extend).unwrap();
-    batch.finish_step(ForwardMode::Extend, SimTime::ZERO);
+    batch.finish_step(SimTime::ZERO);
     for _ in 0..2 {
         assert_eq!(batch.len(), 1);
         batch.begin_step(ForwardMode::Decode).unwrap();
-        batch.finish_step(ForwardMode::Decode, SimTime::ZERO);
+        batch.finish_step(SimTime::ZERO);
     }
     assert!(batch.is_empty());
 }

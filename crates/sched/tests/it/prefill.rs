@@ -33,7 +33,7 @@ fn check(config: &SchedulerConfig, prompts: &[u32], passes: &[&[(u32, u64, u64)]
         .unwrap();
         assert_eq!(slices(&batch), *pass);
         batch.begin_step(mode).unwrap();
-        batch.finish_step(mode, sglsim_units::SimTime::ZERO);
+        batch.finish_step(sglsim_units::SimTime::ZERO);
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn step(
 ) -> (ForwardMode, Vec<Notice>) {
     let mode = scheduler.next_step(batch, SimTime::ZERO).unwrap();
     batch.begin_step(mode).unwrap();
-    batch.finish_step(mode, SimTime::ZERO);
+    batch.finish_step(SimTime::ZERO);
     (mode, batch.drain_notices().collect())
 }
 

@@ -116,7 +116,7 @@ fn decisions(requests: &[Submission]) -> Vec<String> {
         let mode = scheduler.next_step(&mut batch, SimTime::ZERO).unwrap();
         log.push(format!("{mode:?} {:?}", batch.extend_batch()));
         batch.begin_step(mode).unwrap();
-        batch.finish_step(mode, SimTime::ZERO);
+        batch.finish_step(SimTime::ZERO);
         if batch.drain_notices().any(|notice| matches!(notice, Notice::Finished { .. })) {
             return log;
         }
