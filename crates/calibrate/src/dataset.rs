@@ -168,7 +168,10 @@ impl Dataset {
         let of_kind = |kind| {
             operator.numbers().zip(&numbers).filter(move |(argument, _)| argument.kind == kind)
         };
-        let fraction = of_kind(Kind::Count).find(|(_, value)| value.fract() != 0.0);
+        let fraction = [Kind::Count, Kind::Data]
+            .into_iter()
+            .flat_map(of_kind)
+            .find(|(_, value)| value.fract() != 0.0);
         let reason = if seconds == 0.0 {
             Some("its time is 0".to_owned())
         } else if let Some((argument, _)) = fraction {

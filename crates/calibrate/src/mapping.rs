@@ -79,6 +79,22 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// Reads a mapping, or a list of them (`[(…), (…)]`), from RON text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapping::from_ron`].
+    pub fn list_from_ron(text: &str) -> Result<Vec<Self>, CalibrateError> {
+        let begins =
+            text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));
+        if begins.is_some_and(|line| line.starts_with('(')) {
+            return Ok(vec![Self::from_ron(text)?]);
+        }
+        let mappings: Vec<Self> = parse(text)?;
+        mappings.iter().try_for_each(|mapping| mapping.operator().map(|_| ()))?;
+        Ok(mappings)
+    }
+
     /// The operator, with every argument checked.
     pub(crate) fn operator(&self) -> Result<&'static Operator, CalibrateError> {
         let names = || Operator::all().iter().map(|operator| operator.name);

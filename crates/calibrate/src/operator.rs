@@ -116,9 +116,12 @@ static ALL: &[Operator] = &[
     attention::LATENT_PREFILL,
     attention::LATENT_DECODE,
     collective::ALL_REDUCE,
+    collective::EAGER_ALL_REDUCE,
     collective::NCCL_ALL_REDUCE,
     collective::ALL_GATHER,
     collective::REDUCE_SCATTER,
+    collective::PAIR_EXCHANGE,
+    collective::SEND,
     collective::EXPERT_EXCHANGE,
     memory::ELEMENTWISE,
 ];

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a command line program")]
 
+mod calibrate;
 mod check;
 mod explain;
 mod failure;
@@ -46,6 +47,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Print a metric of a scenario as a formula of its configuration
     Formula(formula::Arguments),
+    /// Fit the laws to measurements, and see how far they are from them
+    Calibrate(calibrate::Arguments),
     /// List the GPUs, links and models that are known by name
     Presets(presets::Arguments),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Formula(arguments) => formula::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
     };
     match done {

@@ -5,16 +5,19 @@ use sglsim_units::Nearest;
 
 use crate::KernelError;
 use crate::operator::attention::{
-    DecodeAttentionCoefficients, DecodeAttentionTheta, PrefillAttentionCoefficients,
-    PrefillAttentionTheta,
+    DecodeAttentionCoefficients, DecodeAttentionTheta, LatentPrefillCoefficients,
+    LatentPrefillTheta, PrefillAttentionCoefficients, PrefillAttentionTheta,
 };
 use crate::operator::collective::{
     AllReduceCoefficients, AllReduceTheta, AllToAllCoefficients, AllToAllTheta, NcclCoefficients,
-    NcclTheta,
+    NcclPairCoefficients, NcclPairTheta, NcclTheta,
 };
 use crate::operator::elementwise::{ElementwiseCoefficients, ElementwiseTheta};
 use crate::operator::gemm::{GemmCoefficients, GemmTheta};
-use crate::operator::moe::{ExpertsCoefficients, ExpertsTheta, RoutingCoefficients, RoutingTheta};
+use crate::operator::moe::{
+    DeepGemmCoefficients, DeepGemmTheta, ExpertsCoefficients, ExpertsTheta, MarlinCoefficients,
+    MarlinTheta, RoutingCoefficients, RoutingTheta,
+};
 use crate::scope::Scope;
 use crate::step::{HostCoefficients, HostTheta};
 use crate::transfer::{TransferCoefficients, TransferTheta};
@@ -154,20 +157,24 @@ coefficients! {
     prefill_attention_fp8: PrefillAttentionCoefficients => PrefillAttentionTheta, "Attention of extending sequences in fp8";
     decode_attention_bf16: DecodeAttentionCoefficients => DecodeAttentionTheta, "Attention of decoding sequences over a 16-bit KV cache";
     decode_attention_fp8: DecodeAttentionCoefficients => DecodeAttentionTheta, "Attention of decoding sequences over an fp8 KV cache";
-    mla_prefill: PrefillAttentionCoefficients => PrefillAttentionTheta, "Latent attention of extending sequences, heads expanded";
+    mla_prefill_bf16: LatentPrefillCoefficients => LatentPrefillTheta, "Latent attention of extending sequences over a 16-bit KV cache";
+    mla_prefill_fp8: LatentPrefillCoefficients => LatentPrefillTheta, "Latent attention of extending sequences over an fp8 KV cache";
     mla_decode_bf16: DecodeAttentionCoefficients => DecodeAttentionTheta, "Latent attention of decoding sequences over a 16-bit KV cache";
     mla_decode_fp8: DecodeAttentionCoefficients => DecodeAttentionTheta, "Latent attention of decoding sequences over an fp8 KV cache";
     experts_bf16: ExpertsCoefficients => ExpertsTheta, "Routed experts in 16 bits";
     experts_fp8: ExpertsCoefficients => ExpertsTheta, "Routed experts in fp8, one scale per tensor or row";
     experts_fp8_block: ExpertsCoefficients => ExpertsTheta, "Routed experts in fp8, one scale per block of 128 values";
     experts_int8: ExpertsCoefficients => ExpertsTheta, "Routed experts in int8";
-    experts_int4: ExpertsCoefficients => ExpertsTheta, "Routed experts in 16 bits with weights of 4 bits";
+    experts_int4: MarlinCoefficients => MarlinTheta, "Routed experts in 16 bits with weights of 4 bits";
     experts_fp4: ExpertsCoefficients => ExpertsTheta, "Routed experts in fp4";
+    experts_deep_gemm: DeepGemmCoefficients => DeepGemmTheta, "Routed experts in fp8 behind an all-to-all";
     expert: RoutingCoefficients => RoutingTheta, "How tokens spread over the experts";
     elementwise: ElementwiseCoefficients => ElementwiseTheta, "Norms, activations, rotary embedding, copies";
     all_reduce: AllReduceCoefficients => AllReduceTheta, "SGLang's custom all-reduce";
-    nccl: NcclCoefficients => NcclTheta, "NCCL collectives";
-    all_to_all: AllToAllCoefficients => AllToAllTheta, "Expert dispatch and combine";
+    nccl: NcclCoefficients => NcclTheta, "NCCL's rings";
+    nccl_pair: NcclPairCoefficients => NcclPairTheta, "NCCL's exchanges between pairs of ranks";
+    all_to_all_dispatch: AllToAllCoefficients => AllToAllTheta, "Expert dispatch";
+    all_to_all_combine: AllToAllCoefficients => AllToAllTheta, "Expert combine";
     host: HostCoefficients => HostTheta, "The worker's CPU";
     transfer: TransferCoefficients => TransferTheta, "KV from a prefill to a decode worker";
 }

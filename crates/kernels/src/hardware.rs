@@ -15,6 +15,8 @@ use crate::scope::Scope;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Hardware {
+    /// Name of the GPU, by which SGLang looks up tuned kernels.
+    pub gpu: String,
     /// Achieved shares and latencies.
     pub theta: Theta,
     /// Peak bandwidth of the device memory \[B/s\].
@@ -118,6 +120,7 @@ impl Hardware {
             scope.valued(Symbol::int(name).positive().doc(doc), f64::from(value))
         };
         Ok(Self {
+            gpu: gpu.name.clone(),
             hbm_bandwidth,
             scale_up_bandwidth,
             scale_out_bandwidth,

@@ -46,12 +46,11 @@
 //!
 //! # How far to trust it
 //!
-//! Without a calibration θ is [`Coefficients::for_architecture`], chosen by hand. On an H100 that
-//! meets measured single operators with a median error of 8 % (16-bit GEMM), 8 to 11 % (decode
-//! attention, MLA's too; 19 to 27 % over an fp8 cache), 8 to 23 % (prefill attention by head size),
-//! 9 % (all-reduce), 17 % (fp8 GEMM) and 12 to 20 % (experts under TP); a tenth of the points are
-//! off by 25 to 50 %. Known to be wrong: MLA over an fp8 cache (64 %, far too fast) and experts under
-//! EP without an all-to-all (too fast). `tests/it/measured.rs` prints the figures.
+//! Without a calibration θ is [`Coefficients::for_architecture`]. Hopper's values are rounded from fits
+//! to public timings of single operators on an H100, which they meet with a median error of 3 to 5 %
+//! (attention, MLA's too), 5 % (16-bit GEMM, experts), 7 % (fp8 GEMM) and 3 to 9 % (collectives); a
+//! tenth of the points is off by 10 to 25 %. The other generations' are guesses by analogy.
+//! `docs/fidelity.md` has the errors on shapes kept out of the fits, and what the laws cannot express.
 //!
 //! Left out: LoRA, fused all-reduce with norm, context parallelism, adaptive speculation, expert
 //! load imbalance other than as one factor, and the dependence of attention on how unequal the

@@ -129,10 +129,11 @@ impl Default for LawSet {
             gemm: Box::new(gemm::TiledRoofline),
             prefill_attention: Box::new(attention::FlashPrefill),
             decode_attention: Box::new(attention::FlashDecode),
-            experts: Box::new(moe::GroupedRoofline),
+            experts: Box::new(moe::AutoRunner),
             elementwise: Box::new(elementwise::MemoryBound),
             all_reduce: Box::new(
                 Fastest::or_else(collective::NcclRing)
+                    .with(collective::NcclSwitch)
                     .with(collective::OneShot)
                     .with(collective::TwoShot),
             ),

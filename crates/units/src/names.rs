@@ -22,10 +22,13 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|candidate| {
             let folded = fold(candidate);
             let distance = strsim::damerau_levenshtein(&wanted, &folded);
-            (distance, folded.chars().count().max(wanted.chars().count()), candidate)
+            // Of equally near names the one that starts alike: slips are rare in a first letter.
+            let strange = folded.chars().next() != wanted.chars().next();
+            let longer = folded.chars().count().max(wanted.chars().count());
+            (distance, longer, strange, candidate)
         })
-        .filter(|(distance, longer, _)| *distance <= longer.div_ceil(3))
-        .min_by_key(|(distance, ..)| *distance)
+        .filter(|(distance, longer, ..)| *distance <= longer.div_ceil(3))
+        .min_by_key(|(distance, _, strange, _)| (*distance, *strange))
         .map(|(.., candidate)| candidate)
 }
 

@@ -1,6 +1,6 @@
 //! Attention of extending and of decoding sequences, plain and latent.
 
-use sglsim_expr::{Expr, min};
+use sglsim_expr::{Expr, max, min};
 use sglsim_hw::Precision;
 use sglsim_kernels::operator::attention::{DecodeAttention, PrefillAttention};
 
@@ -36,7 +36,7 @@ pub(super) const DECODE: Operator = Operator {
 
 pub(super) const LATENT_PREFILL: Operator = Operator {
     name: "mla_prefill",
-    doc: "latent attention of new tokens with expanded heads, one layer, one rank",
+    doc: "latent attention of new tokens in absorbed form, one layer, one rank",
     arguments: &[BATCH, NEW, PREFIX, HEADS, KV_DTYPE, KERNEL],
     shapes: &[&["heads"], &["batch"]],
     law: latent_prefill,
@@ -52,31 +52,40 @@ pub(super) const LATENT_DECODE: Operator = Operator {
 
 /// DeepSeek's widths: latent, and rotated part of a key.
 const LATENT: (u32, u32) = (512, 64);
-/// DeepSeek's expanded heads: query and key, and value.
-const EXPANDED: (u32, u32) = (192, 128);
+
+/// Widths of a key and a value: models with keys of 192 have values of 128 (DeepSeek, MiMo).
+fn widths(head_dim: u32) -> (u32, u32) {
+    if head_dim == 192 { (192, 128) } else { (head_dim, head_dim) }
+}
 
 fn prefill(call: &Call<'_>) -> Result<Expr, String> {
     kernel(call, &["fa3"])?;
     let (batch, new, prefix) =
         (call.count("batch"), call.count("new_tokens"), call.count("prefix"));
-    let head_dim = call.size("head_dim")?;
-    let (precision, bytes) = format(call.word("kv_dtype"))?;
-    let pairs = &batch * &new * (&prefix + (&new + 1) / 2);
-    let (pairs, prefix) = match call.size("window")? {
-        0 => (pairs, &batch * &prefix),
-        window => {
-            return Err(format!("no law for a window of {window} tokens"));
+    let (key, value) = widths(call.size("head_dim")?);
+    let (kv_precision, bytes) = format(call.word("kv_dtype"))?;
+    let window = Some(call.size("window")?).filter(|window| *window > 0);
+    let pairs = match window {
+        None => &new * (&prefix + (&new + 1) / 2),
+        Some(window) => {
+            // Queries that do not see a full window yet, and the others.
+            let early = min(&new, max(window - &prefix, 0));
+            &early * (&prefix + (&early + 1) / 2) + (&new - early) * window
         }
     };
+    let prefix = window.map_or(prefix.clone(), |window| min(prefix, window));
     let it = PrefillAttention {
-        pairs,
-        tokens: batch * new,
-        prefix,
+        pairs: &batch * pairs,
+        tokens: &batch * new,
+        prefix: &batch * prefix,
+        seqs: batch,
         heads: call.count("heads"),
-        head_dims: (head_dim, head_dim),
-        kv_bytes_per_token: call.count("kv_heads") * (2 * bytes * head_dim),
-        kv_precision: precision,
+        kv_heads: call.count("kv_heads"),
+        head_dims: (key, value),
+        kv_bytes_per_token: call.count("kv_heads") * (bytes * (key + value)),
+        kv_precision,
         latent: false,
+        window,
     };
     Ok(call.laws.prefill_attention.time(&it, call.on))
 }
@@ -84,7 +93,7 @@ fn prefill(call: &Call<'_>) -> Result<Expr, String> {
 fn decode(call: &Call<'_>) -> Result<Expr, String> {
     kernel(call, &["fa3"])?;
     let (batch, context) = (call.count("batch"), call.count("context"));
-    let head_dim = call.size("head_dim")?;
+    let (key, value) = widths(call.size("head_dim")?);
     let (kv_precision, bytes) = format(call.word("kv_dtype"))?;
     let read = match call.size("window")? {
         0 => context,
@@ -95,10 +104,12 @@ fn decode(call: &Call<'_>) -> Result<Expr, String> {
         query_tokens: call.constant(1),
         seqs: batch,
         heads: call.count("heads"),
-        head_dims: (head_dim, head_dim),
-        kv_bytes_per_token: call.count("kv_heads") * (2 * bytes * head_dim),
+        kv_heads: call.count("kv_heads"),
+        head_dims: (key, value),
+        kv_bytes_per_token: call.count("kv_heads") * (bytes * (key + value)),
         kv_precision,
         latent: false,
+        repeated: true,
     };
     Ok(call.laws.decode_attention.time(&it, call.on))
 }
@@ -107,17 +118,19 @@ fn latent_prefill(call: &Call<'_>) -> Result<Expr, String> {
     kernel(call, &["fa3", "flash_attention"])?;
     let (batch, new, prefix) =
         (call.count("batch"), call.count("new_tokens"), call.count("prefix"));
-    let (kv_precision, _) = format(call.word("kv_dtype"))?;
-    let heads = call.count("heads");
+    let (kv_precision, bytes) = format(call.word("kv_dtype"))?;
     let it = PrefillAttention {
         pairs: &batch * &new * (&prefix + (&new + 1) / 2),
         tokens: &batch * new,
-        prefix: batch * prefix,
-        head_dims: EXPANDED,
-        kv_bytes_per_token: &heads * (2 * (EXPANDED.0 + EXPANDED.1)),
-        heads,
+        prefix: &batch * prefix,
+        seqs: batch,
+        heads: call.count("heads"),
+        kv_heads: call.constant(1),
+        head_dims: (LATENT.0 + LATENT.1, LATENT.0),
+        kv_bytes_per_token: call.constant((LATENT.0 + LATENT.1) * bytes),
         kv_precision,
         latent: true,
+        window: None,
     };
     Ok(call.laws.prefill_attention.time(&it, call.on))
 }
@@ -131,10 +144,12 @@ fn latent_decode(call: &Call<'_>) -> Result<Expr, String> {
         query_tokens: call.constant(1),
         seqs: batch,
         heads: call.count("heads"),
+        kv_heads: call.constant(1),
         head_dims: (LATENT.0 + LATENT.1, LATENT.0),
         kv_bytes_per_token: call.constant((LATENT.0 + LATENT.1) * bytes),
         kv_precision,
         latent: true,
+        repeated: true,
     };
     Ok(call.laws.decode_attention.time(&it, call.on))
 }

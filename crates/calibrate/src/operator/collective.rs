@@ -1,10 +1,11 @@
 //! What ranks send each other.
 
 use sglsim_expr::Expr;
-use sglsim_kernels::operator::OperatorLaw;
 use sglsim_kernels::operator::collective::{
-    AllGather, AllReduce, AllToAll, NcclRing, ReduceScatter,
+    AllGather, AllReduce, AllToAll, Eager, NcclPairs, NcclRing, NcclSwitch, PairExchange,
+    ReduceScatter, SendReceive,
 };
+use sglsim_kernels::operator::{Fastest, OperatorLaw};
 
 use super::{Argument, Call, Operator, count, data, size, word};
 
@@ -27,8 +28,24 @@ macro_rules! collective {
 collective!(ALL_REDUCE, "all_reduce", "SGLang's choice of all-reduce", |call| {
     Ok(call.laws.all_reduce.time(&all_reduce(call), call.on))
 });
+collective!(
+    EAGER_ALL_REDUCE,
+    "eager_all_reduce",
+    "SGLang's choice of all-reduce, launched outside of a CUDA graph",
+    |call| Ok(Eager(&*call.laws.all_reduce).time(&all_reduce(call), call.on))
+);
 collective!(NCCL_ALL_REDUCE, "nccl_all_reduce", "NCCL's all-reduce", |call| {
-    Ok(NcclRing.time(&all_reduce(call), call.on))
+    let it = all_reduce(call);
+    // The switch adds floats, not integers.
+    if call.word("dtype").starts_with("int") {
+        return Ok(NcclRing.time(&it, call.on));
+    }
+    Ok(Fastest::or_else(NcclRing).with(NcclSwitch).time(&it, call.on))
+});
+collective!(PAIR_EXCHANGE, "nccl_all_to_all", "NCCL's exchange between all pairs", |call| {
+    let it =
+        PairExchange { rows: rows(call), bytes_per_row: call.byte(), group: call.count("ranks") };
+    Ok(NcclPairs.time(&it, call.on))
 });
 collective!(
     ALL_GATHER,
@@ -62,6 +79,32 @@ fn rows(call: &Call<'_>) -> Expr {
     call.count("bytes")
 }
 
+pub(super) const SEND: Operator = Operator {
+    name: "send",
+    doc: "one rank sends to another",
+    arguments: &[
+        data("bytes", "what is sent [B]"),
+        word("across", "'inside'", "where the other rank is: inside the node, or across nodes"),
+        DTYPE,
+    ],
+    shapes: &[&["bytes"]],
+    law: send,
+};
+
+fn send(call: &Call<'_>) -> Result<Expr, String> {
+    let across_nodes = match call.word("across") {
+        "inside" => false,
+        "across" => true,
+        other => return Err(format!("no law for sending {other}")),
+    };
+    let it = SendReceive {
+        rows: rows(call),
+        bytes_per_row: call.byte(),
+        across_nodes: call.on.sm_count.context().truth(across_nodes),
+    };
+    Ok(NcclPairs.time(&it, call.on))
+}
+
 pub(super) const EXPERT_EXCHANGE: Operator = Operator {
     name: "expert_exchange",
     doc: "dispatch or combine of tokens to the ranks of their experts (DeepEP)",
@@ -93,9 +136,11 @@ fn expert_exchange(call: &Call<'_>) -> Result<Expr, String> {
     };
     let it = AllToAll {
         rows: call.count("tokens"),
-        bytes_per_row: call.constant(bytes),
+        bytes_per_row: call.byte() * bytes,
+        num_experts: call.size("num_experts")?,
         top_k: call.size("top_k")?,
         group: call.count("ranks"),
+        combine: call.word("direction") == "combine",
         low_latency: call.on.sm_count.context().truth(low_latency),
     };
     Ok(call.laws.all_to_all.time(&it, call.on))

@@ -3,11 +3,18 @@
 use sglsim_hw::Architecture;
 
 use super::Coefficients;
-use crate::operator::attention::{DecodeAttentionCoefficients, PrefillAttentionCoefficients};
-use crate::operator::collective::{AllReduceCoefficients, AllToAllCoefficients, NcclCoefficients};
+use crate::operator::attention::{
+    DECODE, DECODE_FP8, LATENT_DECODE, LATENT_DECODE_FP8, LATENT_PREFILL, LATENT_PREFILL_FP8,
+    PREFILL, PREFILL_FP8,
+};
+use crate::operator::collective::{
+    AllReduceCoefficients, AllToAllCoefficients, NcclCoefficients, NcclPairCoefficients,
+};
 use crate::operator::elementwise::ElementwiseCoefficients;
-use crate::operator::gemm::GemmCoefficients;
-use crate::operator::moe::{ExpertsCoefficients, RoutingCoefficients};
+use crate::operator::gemm::{CUBLAS, CUTLASS, DEEP_GEMM, GemmCoefficients};
+use crate::operator::moe::{
+    DeepGemmCoefficients, ExpertsCoefficients, MarlinCoefficients, RoutingCoefficients,
+};
 use crate::step::HostCoefficients;
 use crate::transfer::TransferCoefficients;
 
@@ -16,10 +23,10 @@ impl Coefficients {
     ///
     /// # Source
     ///
-    /// Hopper: chosen by hand to two digits after looking at public per-operator timings of SGLang
-    /// 0.5.14 on H100 SXM (NVIDIA aiconfigurator-core 0.12.0) and rounded; the host's figures are
-    /// assumed. The other generations are assumed: Hopper's figures with the shares of peak that
-    /// public benchmarks of large GEMMs and of memory bandwidth report.
+    /// Hopper: fitted to public per-operator timings of SGLang 0.5.14 on H100 SXM (NVIDIA
+    /// aiconfigurator-core 0.12.0) and rounded; the host's figures are assumed. The other generations
+    /// are transferred, not measured: Hopper's laws and latencies, the hardware's own rates, and the
+    /// shares of peak that public benchmarks of large GEMMs and of memory bandwidth report.
     #[must_use]
     pub fn for_architecture(architecture: Architecture) -> Self {
         let hopper = hopper();
@@ -39,9 +46,10 @@ impl Coefficients {
     fn reading(mut self, weights: f64, kv: f64) -> Self {
         self.each_gemm(|gemm| gemm.bandwidth_efficiency = weights);
         self.each_experts(|experts| experts.bandwidth_efficiency = weights);
-        for prefill in self.prefills() {
-            prefill.bandwidth_efficiency = weights;
-        }
+        self.experts_int4.bandwidth_efficiency = weights;
+        self.experts_deep_gemm.bandwidth_efficiency = weights;
+        self.mla_prefill_bf16.bandwidth_efficiency = weights;
+        self.mla_prefill_fp8.bandwidth_efficiency = weights;
         self.decode_attention_bf16.bandwidth_efficiency = kv;
         self.mla_decode_bf16.bandwidth_efficiency = kv;
         self
@@ -49,9 +57,10 @@ impl Coefficients {
 
     /// The same but for the share of the peak that prefill attention reaches.
     fn prefilling(mut self, efficiency: f64) -> Self {
-        for prefill in self.prefills() {
-            prefill.efficiency = efficiency;
-        }
+        self.prefill_attention_bf16.efficiency = efficiency;
+        self.prefill_attention_fp8.efficiency = efficiency;
+        self.mla_prefill_bf16.efficiency = efficiency;
+        self.mla_prefill_fp8.efficiency = efficiency;
         self
     }
 
@@ -64,10 +73,6 @@ impl Coefficients {
             gemm.efficiency = narrow;
         }
         self
-    }
-
-    fn prefills(&mut self) -> [&mut PrefillAttentionCoefficients; 3] {
-        [&mut self.prefill_attention_bf16, &mut self.prefill_attention_fp8, &mut self.mla_prefill]
     }
 
     fn each_gemm(&mut self, change: impl FnMut(&mut GemmCoefficients)) {
@@ -89,7 +94,6 @@ impl Coefficients {
             &mut self.experts_fp8,
             &mut self.experts_fp8_block,
             &mut self.experts_int8,
-            &mut self.experts_int4,
             &mut self.experts_fp4,
         ]
         .into_iter()
@@ -98,62 +102,148 @@ impl Coefficients {
 }
 
 fn hopper() -> Coefficients {
-    let gemm = GemmCoefficients {
-        efficiency: 0.77,
+    let experts = ExpertsCoefficients {
+        efficiency: 0.33,
+        blocks_per_sm: 2.7,
+        tuned_efficiency: 0.95,
+        tuned_blocks_per_sm: 1.4,
+        small_efficiency: 0.2,
+        small_blocks_per_sm: 6.0,
+        wave_quantisation: 0.0,
+        overlap: 0.22,
         bandwidth_efficiency: 0.85,
-        wave_quantisation: 0.2,
-        latency: 3.5e-6,
+        activation_efficiency: 0.72,
+        latency: 8e-6,
+        sort_latency: 14e-6,
+        slot_latency: 0.13e-6,
     };
-    let gemm_narrow = GemmCoefficients { efficiency: 0.5, latency: 5.5e-6, ..gemm };
-    let prefill = PrefillAttentionCoefficients {
-        efficiency: 0.65,
-        bandwidth_efficiency: 0.85,
-        overhead: 320.0,
-        latency: 11e-6,
+    let experts_narrow = ExpertsCoefficients {
+        efficiency: 0.53,
+        blocks_per_sm: 1.1,
+        tuned_efficiency: 0.47,
+        tuned_blocks_per_sm: 1.0,
+        wave_quantisation: 0.8,
+        overlap: 0.35,
+        activation_efficiency: 0.67,
+        latency: 19e-6,
+        sort_latency: 8e-6,
+        slot_latency: 0.015e-6,
+        ..experts
     };
-    let decode = DecodeAttentionCoefficients {
-        efficiency: 0.5,
-        bandwidth_efficiency: 0.85,
-        overhead: 96.0,
-        latency: 10e-6,
+    let experts_fp4 = ExpertsCoefficients {
+        efficiency: 0.29,
+        blocks_per_sm: 1.0,
+        wave_quantisation: 0.83,
+        overlap: 0.04,
+        bandwidth_efficiency: 0.51,
+        activation_efficiency: 0.62,
+        latency: 0.0,
+        sort_latency: 30e-6,
+        slot_latency: 0.22e-6,
+        ..experts
     };
-    let decode_fp8 = DecodeAttentionCoefficients { bandwidth_efficiency: 0.6, ..decode };
-    let experts =
-        ExpertsCoefficients { efficiency: 0.5, bandwidth_efficiency: 0.85, latency: 20e-6 };
-    let experts_narrow = ExpertsCoefficients { efficiency: 0.35, ..experts };
     Coefficients {
-        gemm_bf16: gemm,
-        gemm_fp8: gemm_narrow,
-        gemm_fp8_block: gemm_narrow,
-        gemm_int8: gemm_narrow,
-        gemm_int4: gemm,
-        gemm_fp4: gemm_narrow,
-        prefill_attention_bf16: prefill,
-        prefill_attention_fp8: prefill,
-        decode_attention_bf16: decode,
-        decode_attention_fp8: decode_fp8,
-        mla_prefill: prefill,
-        mla_decode_bf16: decode,
-        mla_decode_fp8: decode_fp8,
+        gemm_bf16: CUBLAS,
+        gemm_fp8: CUTLASS,
+        gemm_fp8_block: DEEP_GEMM,
+        gemm_int8: CUTLASS,
+        gemm_int4: CUBLAS,
+        gemm_fp4: CUTLASS,
+        prefill_attention_bf16: PREFILL,
+        prefill_attention_fp8: PREFILL_FP8,
+        decode_attention_bf16: DECODE,
+        decode_attention_fp8: DECODE_FP8,
+        mla_prefill_bf16: LATENT_PREFILL,
+        mla_prefill_fp8: LATENT_PREFILL_FP8,
+        mla_decode_bf16: LATENT_DECODE,
+        mla_decode_fp8: LATENT_DECODE_FP8,
         experts_bf16: experts,
         experts_fp8: experts_narrow,
         experts_fp8_block: experts_narrow,
         experts_int8: experts_narrow,
-        experts_int4: experts,
-        experts_fp4: experts_narrow,
+        experts_int4: MarlinCoefficients {
+            efficiency: 0.32,
+            idle_rows: 20.0,
+            reread: 0.15,
+            step_latency: 2.4e-9,
+            overlap: 0.4,
+            bandwidth_efficiency: 0.78,
+            activation_efficiency: 0.59,
+            latency: 6e-6,
+            sort_latency: 48e-6,
+            slot_latency: 0.12e-6,
+        },
+        experts_fp4,
+        experts_deep_gemm: DeepGemmCoefficients {
+            efficiency: 0.92,
+            blocks_per_sm: 1.0,
+            wave_quantisation: 0.05,
+            overlap: 0.53,
+            bandwidth_efficiency: 0.76,
+            activation_efficiency: 0.81,
+            latency: 18e-6,
+            contiguous_latency: 250e-6,
+        },
         expert: RoutingCoefficients { imbalance: 1.0 },
         elementwise: ElementwiseCoefficients { efficiency: 0.7, latency: 2.5e-6 },
         all_reduce: AllReduceCoefficients {
-            bandwidth_efficiency: 0.7,
-            one_shot_latency: 3e-6,
-            two_shot_latency: 6e-6,
+            one_shot_efficiency: 0.68,
+            one_shot_latency: 2.2e-6,
+            one_shot_rank_latency: 0.15e-6,
+            two_shot_efficiency: 0.67,
+            two_shot_latency: 3.0e-6,
+            two_shot_rank_latency: 0.6e-6,
+            eager_latency: 29e-6,
         },
-        nccl: NcclCoefficients { bandwidth_efficiency: 0.7, latency: 4.5e-6, hop_latency: 0.85e-6 },
-        all_to_all: AllToAllCoefficients {
-            bandwidth_efficiency: 0.7,
+        nccl: NcclCoefficients {
+            bandwidth_efficiency: 0.78,
+            copy_share: 0.44,
+            latency: 20e-6,
+            hop_latency: 0.4e-6,
+            low_latency_efficiency: 0.26,
+            low_latency: 5.2e-6,
+            low_latency_hop: 0.79e-6,
+            switch_efficiency: 0.61,
+        },
+        nccl_pair: NcclPairCoefficients {
+            bandwidth_efficiency: 0.67,
             scale_out_efficiency: 0.9,
-            latency: 11e-6,
-            hop_latency: 15e-6,
+            copy_share: 0.16,
+            latency: 13e-6,
+            low_latency_efficiency: 0.025,
+            low_latency: 6.4e-6,
+            peer_latency: 0.15e-6,
+            scale_out_latency: 12e-6,
+        },
+        all_to_all_dispatch: AllToAllCoefficients {
+            bandwidth_efficiency: 0.59,
+            scale_out_efficiency: 0.7,
+            latency: 26e-6,
+            start_latency: 16e-6,
+            row_latency: 35e-9,
+            node_latency: 33e-6,
+            low_latency_efficiency: 0.56,
+            low_latency_scale_out_efficiency: 0.95,
+            low_latency: 8.4e-6,
+            low_latency_expert: 16e-9,
+            low_latency_scale_out: 4e-6,
+            low_latency_node: 3.7e-6,
+            pair_bandwidth: 4.4e9,
+        },
+        all_to_all_combine: AllToAllCoefficients {
+            bandwidth_efficiency: 0.67,
+            scale_out_efficiency: 0.55,
+            latency: 37e-6,
+            start_latency: 75e-6,
+            row_latency: 38e-9,
+            node_latency: 40e-6,
+            low_latency_efficiency: 0.49,
+            low_latency_scale_out_efficiency: 0.93,
+            low_latency: 10e-6,
+            low_latency_expert: 5.3e-9,
+            low_latency_scale_out: 12.6e-6,
+            low_latency_node: 0.8e-6,
+            pair_bandwidth: 23e9,
         },
         host: HostCoefficients { step_latency: 1e-3, sequence_latency: 5e-6, launch_latency: 8e-6 },
         transfer: TransferCoefficients { efficiency: 0.8, latency: 2e-3 },

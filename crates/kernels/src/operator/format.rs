@@ -51,15 +51,14 @@ impl Theta {
         }
     }
 
-    /// Coefficients of routed experts in a format.
+    /// Coefficients of routed experts in a format, by the fused Triton kernels.
     #[must_use]
     pub fn experts(&self, format: MatrixFormat) -> &ExpertsTheta {
         match format {
-            MatrixFormat::Bf16 => &self.experts_bf16,
+            MatrixFormat::Bf16 | MatrixFormat::Int4 => &self.experts_bf16,
             MatrixFormat::Fp8 => &self.experts_fp8,
             MatrixFormat::Fp8Block => &self.experts_fp8_block,
             MatrixFormat::Int8 => &self.experts_int8,
-            MatrixFormat::Int4 => &self.experts_int4,
             MatrixFormat::Fp4 => &self.experts_fp4,
         }
     }

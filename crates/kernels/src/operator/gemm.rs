@@ -1,12 +1,13 @@
 //! Dense matrix products.
 
-use sglsim_expr::{Expr, ceil_div, max};
+use sglsim_expr::{Expr, ceil, ceil_div, max, min, piecewise};
 
 use super::{MatrixFormat, OperatorLaw, present};
 use crate::Hardware;
 
 mod coefficients;
 
+pub(crate) use coefficients::{CUBLAS, CUTLASS, DEEP_GEMM};
 pub use coefficients::{GemmCoefficients, GemmTheta};
 
 /// `(m, k) × (k, n)`: `m` rows of activations through a weight matrix.
@@ -49,34 +50,123 @@ impl Gemm {
     }
 }
 
-/// Roofline over tiles that run in waves.
+/// Tiles of the output that run in waves over the streaming multiprocessors, beside the reading of
+/// weights.
 ///
 /// # Formula
 ///
 /// ```text
-/// tiles = ⌈m/64⌉·⌈n/128⌉
-/// waves = (1−q)·tiles/SM + q·⌈tiles/SM⌉
-/// t = [m>0]·t₀ + max( waves·SM·2·64·128·k / (peak·η_c),  ([m>0]·weights + m·row) / (BW·η_m) )
+/// tile   = max( 2·r·c·k·SM / (peak·η_r), k·t_step ) + t_tile·r·c/128²     for a tile of r × c
+/// waves  = q·⌈tiles/SM⌉ + (1−q)·max(tiles/SM, 1),     tiles = ⌈m/r⌉·⌈n/c⌉, in CUTLASS's kernel with
+///                                                     tiles of 128 rows 2·⌈m/256⌉·⌈n/c⌉
+/// a(r,c) = waves·tile
+/// a'     = min( a, t_split + tile·max(tiles/SM, 1/split) )                 16 bits only
+/// arith  = A + g·max(A − t_hot, 0)
+/// read   = (weights + m·row) / (BW·η_m)
+/// t      = t₀ + p·inputs/BW + max(arith, read) + o·min(arith, read)
 /// ```
+///
+/// `A` is by kernel:
+///
+/// | format | kernel | `A` |
+/// |---|---|---|
+/// | 16 bits, 4-bit weights | cuBLAS | the faster of 64 × 64 and 128 × 128, each split along `k` or not |
+/// | fp8 per tensor, int8, fp4 | CUTLASS | 64 × 64 up to 64 rows, 64 × 128 up to 128, then 128 × 128 |
+/// | fp8 by blocks | DeepGEMM | the faster of 64 × 64 and 128 × 128 |
 ///
 /// | symbol | meaning | unit |
 /// |---|---|---|
-/// | `q` | `gemm_…_wave_quantisation` | 1 |
 /// | `SM` | streaming multiprocessors | 1 |
-/// | `η_c`, `η_m` | `gemm_…_efficiency`, `gemm_…_bandwidth_efficiency` | 1 |
-/// | `t₀` | `gemm_…_latency` | s |
+/// | `η_r`, `η_m` | `small_tile_efficiency` (64 rows) or `efficiency` (128), `bandwidth_efficiency` | 1 |
+/// | `q`, `o` | `wave_quantisation`, `overlap` | 1 |
+/// | `t₀`, `t_tile`, `t_step`, `t_split` | `latency`, `tile_latency`, `step_latency`, `split_latency` | s |
+/// | `split` | `split_limit` | 1 |
+/// | `g`, `t_hot` | `throttle`, `throttle_onset` | 1, s |
+/// | `p` | `input_passes`: 8- and 4-bit kernels quantise their 16-bit input first | 1 |
 ///
 /// # Source
 ///
-/// Roofline: Williams, Waterman, Patterson, CACM 2009. Tile and wave quantisation: NVIDIA, "Matrix
-/// Multiplication Background User's Guide". That only a share `q` of it is seen is fitted: split-K
-/// and stream-K kernels fill the last wave. 64×128 is the smallest tile that reaches the full rate
-/// on Hopper.
+/// Roofline: Williams, Waterman, Patterson, CACM 2009. Tile and wave quantisation and split-K: NVIDIA,
+/// "Matrix Multiplication Background User's Guide". Which tiles a kernel has: chosen from the timings
+/// of SGLang 0.5.14 in NVIDIA aiconfigurator-core 0.12.0, whose steps at 64 and 128 rows show them;
+/// that its 8-bit rows contain the quantisation shows in their growth with `m·k` at small `n`.
 #[derive(Clone, Copy, Debug)]
 pub struct TiledRoofline;
 
-/// Tile of the output that one SM works on, rows and columns \[1\].
-const TILE: (u32, u32) = (64, 128);
+/// Area of the tile that `tile_latency` is the time of \[1\].
+const TILE_AREA: f64 = 128.0 * 128.0;
+
+/// Rows and columns of a tile of the output \[1\].
+type Tile = (u32, u32);
+
+/// One GEMM on one GPU.
+struct Tiling<'a> {
+    gemm: &'a Gemm,
+    on: &'a Hardware,
+    theta: &'a GemmTheta,
+    format: MatrixFormat,
+}
+
+impl Tiling<'_> {
+    /// Time of one tile of the output, and the tiles over the multiprocessors.
+    fn tile(&self, (rows, columns): Tile) -> (Expr, Expr) {
+        let (gemm, theta) = (self.gemm, self.theta);
+        let efficiency = if rows > 64 { &theta.efficiency } else { &theta.small_tile_efficiency };
+        let rate = self.on.peak_flops(self.format.precision()) * efficiency;
+        let products = 2 * rows * columns * &gemm.k * &self.on.sm_count / rate;
+        let products = match self.format {
+            MatrixFormat::Bf16 | MatrixFormat::Int4 => products,
+            _ => max(products, &gemm.k * &theta.step_latency),
+        };
+        let area = f64::from(rows * columns) / TILE_AREA;
+        let along_rows = match self.format {
+            // CUTLASS multiplies large tiles by pairs that share the weights (a cluster).
+            MatrixFormat::Fp8 | MatrixFormat::Int8 | MatrixFormat::Fp4 if rows > 64 => {
+                2 * ceil_div(&gemm.m, 2 * rows)
+            }
+            _ => ceil_div(&gemm.m, rows),
+        };
+        let tiles = along_rows * ceil_div(&gemm.n, columns);
+        (products + &theta.tile_latency * area, tiles / &self.on.sm_count)
+    }
+
+    /// Time of the arithmetic with one shape of tile.
+    fn waves(&self, shape: Tile) -> Expr {
+        let (tile, waves) = self.tile(shape);
+        let share = &self.theta.wave_quantisation;
+        let fluid = max(&waves, present(&self.gemm.m));
+        ceil(&waves) * (share * &tile) + fluid * ((1 - share) * tile)
+    }
+
+    /// As [`Tiling::waves`], with the inner dimension split over multiprocessors that would be idle.
+    fn split(&self, shape: Tile) -> Expr {
+        let (tile, waves) = self.tile(shape);
+        let any = present(&self.gemm.m);
+        &any * &self.theta.split_latency + max(waves, any / &self.theta.split_limit) * tile
+    }
+
+    fn arithmetic(&self) -> Expr {
+        let (small, wide, large) = ((64, 64), (64, 128), (128, 128));
+        let m = &self.gemm.m;
+        let time = match self.format {
+            MatrixFormat::Bf16 | MatrixFormat::Int4 => [small, large]
+                .map(|shape| min(self.waves(shape), self.split(shape)))
+                .into_iter()
+                .reduce(min)
+                .expect("two shapes"),
+            MatrixFormat::Fp8Block => min(self.waves(small), self.waves(large)),
+            _ => {
+                // A larger tile never saves time here: the kernel is chosen by the rows alone.
+                let small = self.waves(small);
+                let wide = max(&small, self.waves(wide));
+                let large = max(&wide, self.waves(large)) + &self.theta.large_tile_latency;
+                piecewise([(m.le(64), small), (m.le(128), wide)], large)
+            }
+        };
+        let beyond = max(&time - &self.theta.throttle_onset, 0);
+        time + &self.theta.throttle * beyond
+    }
+}
 
 impl OperatorLaw<Gemm> for TiledRoofline {
     fn name(&self) -> &str {
@@ -86,16 +176,18 @@ impl OperatorLaw<Gemm> for TiledRoofline {
     fn time(&self, gemm: &Gemm, on: &Hardware) -> Expr {
         let format = on.supported(gemm.format);
         let theta = on.theta.gemm(format);
-        let rate = on.peak_flops(format.precision()) * &theta.efficiency;
-        let share = &theta.wave_quantisation;
-        let tiles = ceil_div(&gemm.m, TILE.0) * ceil_div(&gemm.n, TILE.1);
-        let tile = 2 * TILE.0 * TILE.1 * &gemm.k / rate;
-        // Waves × SMs are the tiles as if the last wave were full: paid by the share that waits.
-        let compute = &tiles * ((1 - share) * &tile)
-            + ceil_div(&tiles, &on.sm_count) * (share * &on.sm_count * tile);
+        let arithmetic = Tiling { gemm, on, theta, format }.arithmetic();
         let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
-        let memory = present(&gemm.m) * (gemm.weight_bytes() / &bandwidth)
+        let read = present(&gemm.m) * (gemm.weight_bytes() / &bandwidth)
             + &gemm.m * (gemm.bytes_per_row() / bandwidth);
-        present(&gemm.m) * &theta.latency + max(compute, memory)
+        let start = present(&gemm.m) * &theta.latency;
+        let time = start + max(&arithmetic, &read) + &theta.overlap * min(arithmetic, read);
+        match format {
+            MatrixFormat::Bf16 | MatrixFormat::Int4 => time,
+            _ => {
+                let input = &gemm.k * gemm.bytes_per_input / &on.hbm_bandwidth;
+                time + &gemm.m * (&theta.input_passes * input)
+            }
+        }
     }
 }

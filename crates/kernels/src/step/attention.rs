@@ -37,24 +37,29 @@ impl Layers<'_> {
                 None => tokens.clone(),
             };
             let prefill = PrefillAttention {
+                seqs: f.extend_seqs.clone(),
                 pairs: limit(&f.extend_pairs, &f.extend_tokens),
                 tokens: f.extend_tokens.clone(),
                 prefix: limit(&f.extend_prefix, &f.extend_seqs),
                 heads: self.heads.clone(),
+                kv_heads: kv_heads.clone(),
                 head_dims: (head_dim, head_dim),
                 kv_bytes_per_token: kv_bytes.clone(),
                 kv_precision: self.kv_precision(),
                 latent: false,
+                window,
             };
             let decode = DecodeAttention {
                 seqs: f.decode_padded.clone(),
                 context: limit(&f.decode_context, &f.decode_padded),
                 query_tokens: f.query_tokens.clone(),
                 heads: self.heads.clone(),
+                kv_heads: kv_heads.clone(),
                 head_dims: (head_dim, head_dim),
                 kv_bytes_per_token: kv_bytes.clone(),
                 kv_precision: self.kv_precision(),
                 latent: false,
+                repeated: false,
             };
             let place = |name, phase| Place::new(name, ATTENTION, at).phase(phase);
             all.push(self.prefill_attention(place(names[0], Phase::Extend), &prefill));
@@ -117,24 +122,29 @@ impl Layers<'_> {
         all.push(self.elementwise(rotary, &f.tokens, rotated + cached));
 
         let prefill = PrefillAttention {
+            seqs: f.extend_seqs.clone(),
             pairs: f.extend_pairs.clone(),
             tokens: f.extend_tokens.clone(),
             prefix: f.extend_prefix.clone(),
             heads: heads.clone(),
+            kv_heads: heads.clone(),
             head_dims: (nope + rope, value),
             kv_bytes_per_token: heads * (ACTIVATION * (nope + rope + value)),
             kv_precision: self.kv_precision(),
             latent: true,
+            window: None,
         };
         let decode = DecodeAttention {
             seqs: f.decode_padded.clone(),
             context: f.decode_context.clone(),
             query_tokens: f.query_tokens.clone(),
             heads: heads.clone(),
+            kv_heads: self.constant(1),
             head_dims: (latent + rope, latent),
             kv_bytes_per_token: self.constant(0) + cached,
             kv_precision: self.kv_precision(),
             latent: true,
+            repeated: false,
         };
         let place = |name, phase| Place::new(name, ATTENTION, At::Layer).phase(phase);
         all.push(self.prefill_attention(place("prefill attention", Phase::Extend), &prefill));

@@ -62,8 +62,8 @@ pub struct OperatorTime {
     pub time: f64,
     /// Least time of all calls that the datasheet allows \[s\].
     pub roofline: f64,
-    /// Share of the time that is spent on each: the elasticity to the rate of the resource, in the
-    /// order of [`Regime::ALL`] \[1\].
+    /// Share of the time that is spent on each, in the order of [`Regime::ALL`]: see
+    /// [`Regime::shares`] \[1\].
     pub shares: [f64; 4],
 }
 
@@ -114,7 +114,9 @@ impl Regime {
     }
 
     /// Shares of a time that is spent on each, in the order of [`Regime::ALL`], from the elasticity
-    /// of the time to each rate: one that counts fully has −1. What is left is `Launch`.
+    /// of the time to each rate: one that counts fully has −1. What is left is `Launch`. Where a
+    /// slower rate costs more than in proportion, as with clocks that fall under long arithmetic,
+    /// nothing is left, and the shares are those of the sum.
     pub fn shares<'a>(elasticities: impl IntoIterator<Item = (&'a str, f64)>) -> [f64; 4] {
         let mut shares = [0.0; 4];
         for (symbol, elasticity) in elasticities {
@@ -124,7 +126,7 @@ impl Regime {
         }
         let spent: f64 = shares.iter().sum();
         shares[Self::Launch as usize] = (1.0 - spent).max(0.0);
-        shares
+        shares.map(|share| share / spent.max(1.0))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sglsim_expr::{Expr, max, min, piecewise};
 use sglsim_hw::Precision;
-use sglsim_model::{Dtype, Part};
+use sglsim_model::{Attention, Dtype, Part};
 
 use super::layers::Layers;
 use super::operators::{At, COMM, Operator, Phase, Roofline};
@@ -78,7 +78,7 @@ impl Layers<'_> {
         }
     }
 
-    /// A dense GEMM with weights of `part`, and the kernel that quantises its input if it has one.
+    /// A dense GEMM with weights of `part`; its law contains the quantisation of its input.
     pub(super) fn gemm(
         &self,
         place: Place,
@@ -97,19 +97,18 @@ impl Layers<'_> {
         };
         let bytes = present(m) * call.weight_bytes() + m * call.bytes_per_row();
         let roofline = self.on_device(call.flops(), format.precision(), bytes);
-        let gemm = self.call(place, &*self.laws.gemm, &call, roofline);
-        let quantise = (bytes_per_input < f64::from(ACTIVATION)).then(|| {
-            let place = Place { name: "input quantisation", ..place };
-            self.elementwise(place, m, k * (f64::from(ACTIVATION) + bytes_per_input))
-        });
-        quantise.into_iter().chain([gemm])
+        std::iter::once(self.call(place, &*self.laws.gemm, &call, roofline))
     }
 
     /// Format in which products with such weights are computed, and the size of an input in it \[B\].
     ///
-    /// 4-bit integers are always widened, as are formats that the GPU has no matrix units for.
+    /// 4-bit integers are always widened, as are formats that the GPU has no matrix units for. The fp8
+    /// weights of models with latent attention have a scale per block (DeepSeek-V3 and its kin).
     pub(super) fn computed_in(&self, weights: Dtype) -> (MatrixFormat, f64) {
         let (native, bytes) = match weights {
+            Dtype::Fp8 if matches!(self.model.attention, Attention::Mla(_)) => {
+                (MatrixFormat::Fp8Block, 1.0)
+            }
             Dtype::Fp8 => (MatrixFormat::Fp8, 1.0),
             Dtype::Int8 => (MatrixFormat::Int8, 1.0),
             Dtype::Int4 => (MatrixFormat::Int4, 2.0),

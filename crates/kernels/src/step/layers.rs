@@ -1,7 +1,8 @@
 //! Which operators a forward pass of a model launches, from the embedding to the sampled token.
 
-use sglsim_expr::{Expr, ceil_div, piecewise};
-use sglsim_model::{Attention, ModelShape, Moe, Part};
+use sglsim_expr::{Expr, ceil_div, piecewise, pow};
+use sglsim_hw::Precision;
+use sglsim_model::{Attention, Dtype, ModelShape, Moe, Part};
 
 use super::Knobs;
 use super::calls::{ACTIVATION, Place};
@@ -9,8 +10,9 @@ use super::operators::{
     At, COMM, ELEMENTWISE, EMBEDDING, EXPERTS, FFN, LOGITS, Operator, PROJECTIONS,
 };
 use crate::features::Features;
+use crate::operator::MatrixFormat;
 use crate::operator::collective::AllToAll;
-use crate::operator::moe::Experts;
+use crate::operator::moe::{Experts, Routing};
 use crate::{Hardware, LawSet, MoeA2aBackend, ParallelPlan};
 
 /// Bytes that sampling moves per logit: 16-bit logits become 32-bit probabilities, which are
@@ -234,14 +236,29 @@ impl<'a> Layers<'a> {
         let sizes = [routed_here, &self.constant(moe.num_experts), &hidden];
         let mut all: Vec<Operator> =
             self.gemm(place("router", EXPERTS), sizes, Part::Router).collect();
-        let (format, bytes_per_input) = self.computed_in(moe.expert_weights);
+        let (format, bytes_per_input) = match moe.expert_weights {
+            Dtype::Fp4 | Dtype::Mxfp4 if !self.on.supports(Precision::Fp4) => {
+                (MatrixFormat::Fp4, f64::from(ACTIVATION)) // widened inside the kernel
+            }
+            weights => self.computed_in(weights),
+        };
+        let ep_size = &self.knobs.ep_size;
         let experts = Experts {
             tokens: tokens.clone(),
+            tokens_here: if self.all_to_all {
+                // Those of which at least one expert is here.
+                tokens * (1 - pow(1 - 1 / ep_size, moe.top_k))
+            } else {
+                tokens.clone()
+            },
             num_experts: moe.num_experts,
             top_k: moe.top_k,
             hidden_size: self.model.hidden_size,
-            intermediate_size: moe.moe_intermediate_size / self.knobs.moe_tp_size(),
-            ep_size: self.knobs.ep_size.clone(),
+            intermediate_size: moe.moe_intermediate_size,
+            tp_size: self.knobs.moe_tp_size(),
+            ep_size: ep_size.clone(),
+            routing: Routing::Uniform,
+            low_latency: self.all_to_all.then(|| f.extend_tokens.le(0)),
             format,
             bytes_per_weight: moe.expert_weights.bytes(),
             bytes_per_input,
@@ -253,18 +270,21 @@ impl<'a> Layers<'a> {
         }
         // Sent in fp8 with a scale of 4 B per 128 values, back in 16 bits.
         let hidden = self.model.hidden_size;
-        let send = |name, bytes_per_row| {
+        let send = |name, bytes_per_row, combine| {
             let call = AllToAll {
                 rows: ceil_div(&f.tokens, &self.attn_tp),
                 bytes_per_row,
+                num_experts: moe.num_experts,
                 top_k: moe.top_k,
                 group: self.knobs.ep_size.clone(),
+                combine,
                 low_latency: f.extend_tokens.le(0),
             };
             self.all_to_all(place(name, COMM), &call)
         };
-        let dispatch = send("dispatch", self.constant(hidden + hidden.div_ceil(128) * 4));
-        let combine = send("combine", self.hidden_bytes());
+        let sent = self.constant(hidden + hidden.div_ceil(128) * 4);
+        let dispatch = send("dispatch", sent, false);
+        let combine = send("combine", self.hidden_bytes(), true);
         all.extend([dispatch, experts, combine]);
         all
     }

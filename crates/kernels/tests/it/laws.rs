@@ -109,13 +109,18 @@ proptest! {
     #[test]
     fn more_work_never_costs_less(rank in any_rank(), more in 1u64..500, which in 0usize..6) {
         let mut larger = rank;
+        let length = rank.decode_context.div_ceil(rank.decode_seqs.max(1)).max(1);
         match which {
-            0 => larger.add_extend(0, more),
+            // Another sequence, no shorter than the others: attention knows but their mean.
+            0 => {
+                let mean = |sum: u64| sum.div_ceil(rank.extend_seqs.max(1));
+                larger.add_extend(mean(rank.extend_prefix), mean(rank.extend_tokens) + more);
+            }
             1 => larger.extend_prefix += more,
             2 => larger.extend_pairs += more as f64,
             3 => larger.decode_context += more,
             4 => larger.set_decode(rank.decode_seqs + more, rank.decode_padded + more,
-                                   rank.decode_context + more, rank.query_tokens.max(1)),
+                                   rank.decode_context + more * length, rank.query_tokens.max(1)),
             _ => larger.eager = true,
         }
         for (name, plan, law) in LAWS.iter() {

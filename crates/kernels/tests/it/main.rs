@@ -7,6 +7,8 @@ mod breakdown;
 mod files;
 mod laws;
 mod measured;
+mod measured_experts;
+mod measured_links;
 mod numbers;
 mod operators;
 mod plans;
