@@ -1,7 +1,8 @@
-//! Checks and chores of this workspace: `cargo xtask test`, `cargo xtask tidy`.
+//! Checks and chores of this workspace: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask calibrate`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
+mod calibrate;
 mod differential;
 mod python;
 mod tidy;
@@ -14,6 +15,7 @@ cargo xtask <command>
 
   test [cargo test arguments]   all tests; makes the Python environment that some of them compare with
   tidy                          rules that no compiler checks: crate edges, module docs, invariant ids
+  calibrate [GPU ...]           fits fixtures/calibration to the measurements below SGLSIM_DATA
   differential FOLDER           compares the drivers of radix and sched with answers of the real SGLang
 ";
 
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     let done = match args.next().as_deref() {
         Some("test") => test(&args.collect::<Vec<_>>()),
         Some("tidy") => tidy::check(&root()),
+        Some("calibrate") => calibrate::calibrate(&root(), &args.collect::<Vec<_>>()),
         Some("differential") => match args.next() {
             Some(folder) => differential::check(&root(), Path::new(&folder)),
             None => Err("a FOLDER is missing: cargo xtask differential FOLDER".to_owned()),

@@ -142,21 +142,40 @@ fn datasheet(gpu: &Gpu, figure: &str) -> f64 {
 }
 
 /// The figure that a coefficient is a share of.
-fn figure_of(info: &CoefficientInfo) -> Option<&'static str> {
-    let links = ["all_reduce", "nccl", "all_to_all", "transfer"];
-    if links.contains(&info.family) {
+pub(crate) fn figure_of(info: &CoefficientInfo) -> Option<&'static str> {
+    const LINKS: [&str; 4] = ["all_reduce", "nccl", "all_to_all", "transfer"];
+    if LINKS.iter().any(|link| info.family.starts_with(link)) {
         return None;
     }
-    match (info.field, info.family) {
-        ("bandwidth_efficiency", _) | ("efficiency", "elementwise" | "quantise") => {
-            Some("hbm_bandwidth")
+    let of_memory = matches!(info.family, "elementwise" | "quantise");
+    match info.field.strip_suffix("efficiency")? {
+        "bandwidth_" | "activation_" | "conversion_" => Some("hbm_bandwidth"),
+        _ if of_memory => Some("hbm_bandwidth"),
+        // Of the kernel's tiles: all, small ones, tuned ones.
+        _ => Some(match info.family {
+            "gemm_fp8" | "gemm_fp8_block" | "experts_fp8" | "experts_fp8_block"
+            | "experts_deep_gemm" => "peak_flops_fp8",
+            "gemm_int8" | "experts_int8" => "peak_flops_int8",
+            "gemm_fp4" | "experts_fp4" => "peak_flops_fp4",
+            _ => "peak_flops_bf16",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A law that gains a share would otherwise be forgotten by ceilings and levers.
+    #[test]
+    fn every_share_of_a_peak_has_its_figure() {
+        let of_links =
+            |info: &CoefficientInfo| info.doc.contains("link") || info.doc.contains("NIC");
+        let shares = Coefficients::infos().filter(|info| info.doc.starts_with("Share of the "));
+        let shares =
+            shares.filter(|info| info.doc.contains("peak") || info.doc.contains("bandwidth"));
+        for info in shares {
+            assert_eq!(figure_of(&info).is_none(), of_links(&info), "{}", info.name());
         }
-        ("efficiency", "gemm_fp8" | "gemm_fp8_block" | "experts_fp8" | "experts_fp8_block") => {
-            Some("peak_flops_fp8")
-        }
-        ("efficiency", "gemm_int8" | "experts_int8") => Some("peak_flops_int8"),
-        ("efficiency", "gemm_fp4" | "experts_fp4") => Some("peak_flops_fp4"),
-        ("efficiency", _) => Some("peak_flops_bf16"),
-        _ => None,
     }
 }

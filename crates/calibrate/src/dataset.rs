@@ -1,7 +1,7 @@
 //! Measurements of operators, gathered from tables.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::CalibrateError;
 use crate::format::Format;
@@ -49,7 +49,9 @@ pub(crate) struct Sample {
 /// A table that was read.
 #[derive(Clone, Debug)]
 pub(crate) struct TableInfo {
+    /// Name of the file; with its folder if another table's is the same.
     pub(crate) file: String,
+    path: PathBuf,
     pub(crate) rows: usize,
 }
 
@@ -134,9 +136,13 @@ impl Dataset {
     fn add_table(&mut self, table: &Table, mappings: &[Mapping]) -> Result<(), CalibrateError> {
         let mappings =
             mappings.iter().map(|mapping| mapping.resolve(table)).collect::<Result<Vec<_>, _>>()?;
-        let file = table.file_name();
         let index = self.tables.len();
-        self.tables.push(TableInfo { file, rows: table.rows.len() });
+        self.tables.push(TableInfo {
+            file: table.file_name(),
+            path: table.path.clone(),
+            rows: table.rows.len(),
+        });
+        self.name_tables_apart(index);
         for row in 0..table.rows.len() {
             let failed: Vec<_> =
                 mappings.iter().map(|mapping| mapping.failed(table, row)).collect();
@@ -153,6 +159,18 @@ impl Dataset {
             }
         }
         Ok(())
+    }
+
+    /// Puts the folder in front of equal names of tables, of a new one and of those before.
+    fn name_tables_apart(&mut self, new: usize) {
+        let file = self.tables[new].file.clone();
+        let same = |it: &TableInfo| it.path.file_name().is_some_and(|name| *name == *file);
+        if self.tables.iter().filter(|it| same(it)).count() > 1 {
+            for table in self.tables.iter_mut().filter(|it| same(it)) {
+                let folder = table.path.parent().and_then(Path::file_name).unwrap_or_default();
+                table.file = format!("{}/{file}", folder.to_string_lossy());
+            }
+        }
     }
 
     fn add_call(
@@ -231,6 +249,7 @@ fn label(operator: &Operator, words: &[String]) -> (String, String) {
             }
             "distribution" => {}
             _ if argument.name == "kernel" && usual == Some(word) => {}
+            _ if word == "none" => {}
             _ => {
                 name.push(' ');
                 name.push_str(word);

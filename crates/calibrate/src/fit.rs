@@ -10,7 +10,7 @@ use crate::dataset::Dataset;
 use crate::laws::{Component, Law, Laws, components};
 use crate::score::{Rows, score};
 use crate::solver::{Residuals, Solution, minimise};
-use crate::split::{check, holds_out, mix};
+use crate::split::{Split, check, mix};
 use crate::{CalibrateError, CalibrationErrors, Ceilings, Errors};
 
 /// How to fit.
@@ -133,12 +133,13 @@ pub fn fit(
             reason: "no row of the tables is a call that a law can express".to_owned(),
         });
     }
+    let split = Split::new(options.held_out, data);
     let (mut parts, mut searched) = (Vec::new(), Vec::new());
     let mut found = options.ceilings.changed(coefficients, &theta);
     let mut fitted_rows = vec![0; data.tables.len()];
     for (done, group) in groups.iter().enumerate() {
         progress(&group.name(&laws), done, groups.len());
-        let search = Search::new(&laws, &built, data, group, options)?;
+        let search = Search::new(&laws, &built, (data, &split), group)?;
         for (table, _, _) in &search.rows {
             fitted_rows[*table] += 1;
         }
@@ -192,9 +193,8 @@ impl<'a> Search<'a> {
     fn new(
         laws: &Laws,
         built: &'a [Result<Law, String>],
-        data: &'a Dataset,
+        (data, split): (&'a Dataset, &Split<'_>),
         group: &'a Component,
-        options: &FitOptions,
     ) -> Result<Self, CalibrateError> {
         let mut evaluators = BTreeMap::new();
         for variant in &group.variants {
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
             .iter()
             .enumerate()
             .filter(|(_, sample)| evaluators.contains_key(&sample.variant))
-            .filter(|(_, sample)| !holds_out(&options.held_out, data, sample))
+            .filter(|(_, sample)| !split.holds_out(sample))
             .map(|(at, sample)| (sample.table, sample.variant, at))
             .collect();
         // In an order without meaning, so that the first ones are a fair sample.

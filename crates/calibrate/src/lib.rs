@@ -32,7 +32,7 @@
 //! let topology = Topology::of(Gpu::preset("H100")?)?;
 //! let mut theta = Coefficients::for_architecture(topology.gpu().architecture);
 //! let found = fit(&data, &topology, &theta, &FitOptions::default(), &mut |_, _, _| {})?;
-//! found.calibration.apply(&mut theta)?;
+//! found.calibration.apply(topology.gpu(), &mut theta)?;
 //! let score = score(&data, &topology, &theta, Rows::All)?;
 //! let errors = score.tables[0].errors.unwrap();
 //! assert!(errors.median_ape < 0.2, "{errors:?}");
@@ -45,12 +45,14 @@
 //! * [`Operator`]: what a call is described by, and what makes a shape;
 //! * [`fit`]: coefficients from a data set, as a [`Calibration`](sglsim_kernels::Calibration) file;
 //!   [`Ceilings`]: measured peaks as bounds of it;
+//! * [`fit_curve`]: a few factors from the latencies of a whole deployment ([`Curve`]);
 //! * [`score`]: errors per table, operator, number format and regime; [`plot`]: to look at them.
 //!
 //! Not here: what a simulation runs on a calibration (`sglsim-engine`), and the laws.
 
 mod arithmetic;
 mod ceiling;
+mod curve;
 mod dataset;
 mod error;
 mod errors;
@@ -67,6 +69,7 @@ mod table;
 mod units;
 
 pub use ceiling::Ceilings;
+pub use curve::{Curve, CurveFit, CurvePoint, FittedPoint, Latencies, Lever, fit_curve};
 pub use dataset::{Dataset, Unsupported};
 pub use error::CalibrateError;
 pub use errors::Errors;

@@ -1,14 +1,16 @@
 //! Predicted against measured times, as a picture.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use sglsim_kernels::Regime;
 
-use crate::score::{Point, Score, TableScore};
+use crate::Errors;
+use crate::score::{Point, Score};
 
 /// Size of a panel's square, and what surrounds it \[px\].
 const SIDE: f64 = 250.0;
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 66.0;
 const TOP: f64 = 44.0;
 const WIDTH: f64 = SIDE + LEFT + 18.0;
 const HEIGHT: f64 = SIDE + TOP + 44.0;
@@ -26,8 +28,8 @@ const REGIMES: [(Regime, &str); 4] = [
     (Regime::Launch, "#64748b"),
 ];
 
-/// Predicted against measured times, one panel per table, operator and number format, as a
-/// self-contained SVG: logarithmic scales, the diagonal, a band of ±20 %, colours by what bounds the
+/// Predicted against measured times, one panel per operator and number format, as a self-contained
+/// SVG: logarithmic scales, the diagonal, a band of ±20 %, colours by what bounds the
 /// call.
 ///
 /// # Panics
@@ -35,8 +37,15 @@ const REGIMES: [(Regime, &str); 4] = [
 /// Never.
 #[must_use]
 pub fn plot(score: &Score, title: &str) -> String {
-    let panels: Vec<&TableScore> =
-        score.tables.iter().filter(|table| !table.points.is_empty()).collect();
+    let mut panels: BTreeMap<String, Vec<&Point>> = BTreeMap::new();
+    let finite = |point: &&Point| point.predicted > 0.0 && point.predicted.is_finite();
+    for table in score.tables.iter().filter(|table| !table.points.is_empty()) {
+        let name = match table.dtype.as_str() {
+            "-" => table.op.clone(),
+            dtype => format!("{} {dtype}", table.op),
+        };
+        panels.entry(name).or_default().extend(table.points.iter().filter(finite));
+    }
     let columns = panels.len().clamp(1, COLUMNS);
     let width = (columns as f64 * WIDTH + 20.0).max(560.0);
     let height = HEAD + panels.len().div_ceil(columns) as f64 * HEIGHT + 10.0;
@@ -61,20 +70,20 @@ pub fn plot(score: &Score, title: &str) -> String {
     }
     let _ =
         writeln!(out, "<text x=\"{x}\" y=\"48\" fill=\"#64748b\">grey band: within 20 %</text>");
-    for (at, table) in panels.iter().enumerate() {
+    for (at, (name, points)) in panels.iter().enumerate() {
         let (column, row) = (at % columns, at / columns);
         let (x, y) = (column as f64 * WIDTH, HEAD + row as f64 * HEIGHT);
         let _ = writeln!(out, "<g transform=\"translate({x} {y})\">");
-        panel(&mut out, table);
+        panel(&mut out, name, points);
         out.push_str("</g>\n");
     }
     out.push_str("</svg>\n");
     out
 }
 
-fn panel(out: &mut String, table: &TableScore) {
-    let finite = |point: &&Point| point.predicted > 0.0 && point.predicted.is_finite();
-    let points: Vec<&Point> = table.points.iter().filter(finite).collect();
+fn panel(out: &mut String, name: &str, points: &[&Point]) {
+    // Long names in letters that do not reach the next panel.
+    let size = if name.len() > 34 { 10 } else { 13 };
     let times = points.iter().flat_map(|point| [point.measured, point.predicted]);
     let (low, high) = times
         .fold((f64::MAX, 0.0), |(low, high), time| (f64::min(low, time), f64::max(high, time)));
@@ -83,7 +92,8 @@ fn panel(out: &mut String, table: &TableScore) {
     let across = |time: f64| LEFT + (time.log10() - low) * scale;
     let up = |time: f64| TOP + SIDE - (time.log10() - low) * scale;
 
-    let errors = table.errors.map_or(String::new(), |errors| {
+    let errors = Errors::of(points.iter().map(|point| point.relative_error()));
+    let errors = errors.map_or(String::new(), |errors| {
         format!(
             "{} points, median {:.1} %, p90 {:.1} %",
             errors.points,
@@ -91,13 +101,12 @@ fn panel(out: &mut String, table: &TableScore) {
             errors.p90_ape * 100.0
         )
     });
-    let name = format!("{} {}", table.op, table.dtype);
     let _ = writeln!(
         out,
-        "<text x=\"{LEFT}\" y=\"18\" font-size=\"13\" font-weight=\"600\">{}</text>\
+        "<text x=\"{LEFT}\" y=\"18\" font-size=\"{size}\" font-weight=\"600\">{}</text>\
          <text x=\"{LEFT}\" y=\"34\" fill=\"#475569\">{errors}</text>\
          <rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{SIDE}\" height=\"{SIDE}\" fill=\"none\" stroke=\"#cbd5e1\"/>",
-        escaped(&name)
+        escaped(name)
     );
     // The band of ±20 % around the diagonal, cut at the panel's edge.
     let (first, last) = (10f64.powf(low), 10f64.powf(high));

@@ -9,7 +9,7 @@ use sglsim_kernels::{CalibrationError, Coefficients, HeldOut, Regime};
 use crate::dataset::Dataset;
 use crate::laws::{Law, Laws};
 use crate::operator::Operator;
-use crate::split::holds_out;
+use crate::split::Split;
 use crate::{CalibrateError, Errors};
 
 /// Which measurements to score.
@@ -113,12 +113,13 @@ pub fn score(
         unsupported: BTreeMap::new(),
         points: Vec::new(),
     };
+    let split = match rows {
+        Rows::All => None,
+        Rows::HeldOut(split) | Rows::Fitted(split) => Some(Split::new(split, data)),
+    };
+    let held_out = matches!(rows, Rows::HeldOut(_));
     for sample in &data.samples {
-        let counts = match rows {
-            Rows::All => true,
-            Rows::HeldOut(split) => holds_out(&split, data, sample),
-            Rows::Fitted(split) => !holds_out(&split, data, sample),
-        };
+        let counts = split.as_ref().is_none_or(|split| split.holds_out(sample) == held_out);
         let variant = &data.variants[sample.variant];
         let label = variant.label();
         let entry = tables

@@ -1,12 +1,16 @@
 //! `sglsim calibrate`.
 
+mod curve;
 mod fit;
+mod operators;
 mod score;
+mod write;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use sglsim_calibrate::{CalibrateError, Dataset, Mapping};
+use sglsim_hw::{Gpu, HwError};
 
 use crate::failure::Failure;
 
@@ -23,6 +27,10 @@ enum Command {
     Fit(fit::Arguments),
     /// Compare the laws with measured tables
     Score(score::Arguments),
+    /// Fit a few factors to measured latencies of a whole deployment and write a calibration file
+    Curve(curve::Arguments),
+    /// List what rows of a table can be calls of, for `--map`
+    Operators,
 }
 
 /// Tables of measurements.
@@ -41,7 +49,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Fit(arguments) => fit::run(arguments),
         Command::Score(arguments) => score::run(arguments),
+        Command::Curve(arguments) => curve::run(arguments),
+        Command::Operators => operators::run(),
     }
+}
+
+/// A GPU preset, or one in a RON file.
+fn gpu(name: &str) -> Result<Gpu, HwError> {
+    if name.ends_with(".ron") { Gpu::from_file(name) } else { Gpu::preset(name) }
 }
 
 impl Tables {

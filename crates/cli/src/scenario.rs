@@ -109,6 +109,9 @@ pub(crate) fn relocated(mut scenario: Scenario, folder: &Path) -> Result<Scenari
     };
     whole_name(&mut scenario.model)?;
     whole_name(&mut scenario.hardware.gpu)?;
+    if let Some(calibration) = &mut scenario.calibration {
+        whole_name(calibration)?;
+    }
     let pools = match &mut scenario.deployment {
         Deployment::Aggregated(pool) => vec![pool],
         Deployment::Disaggregated { prefill, decode } => vec![prefill, decode],

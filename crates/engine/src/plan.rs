@@ -183,12 +183,7 @@ impl PoolPlan {
             };
             ScenarioError::Hardware { field, source }
         })?;
-        let mut coefficients = Coefficients::for_architecture(topology.gpu().architecture);
-        for (name, value) in &scenario.coefficients {
-            coefficients
-                .set(name, *value)
-                .map_err(|source| ScenarioError::Pool { pool: "coefficients", source })?;
-        }
+        let coefficients = coefficients(scenario, base, topology.gpu())?;
         let plan = ParallelPlan {
             tp_size: config.tp_size,
             dp_size: config.dp_size,
@@ -394,6 +389,26 @@ fn load_model(scenario: &Scenario, base: &Path) -> Result<ModelShape, ScenarioEr
         model.check().map(|()| model)
     });
     prepared.map_err(|source: ModelError| ScenarioError::Model(source))
+}
+
+/// θ of a GPU: the calibration that the scenario names or that comes with sglsim, and what the
+/// scenario changes.
+fn coefficients(
+    scenario: &Scenario,
+    base: &Path,
+    gpu: &Gpu,
+) -> Result<Coefficients, ScenarioError> {
+    let mut theta = Coefficients::calibrated(gpu, scenario.calibration.as_deref(), base)
+        .map_err(|source| ScenarioError::Pool { pool: "calibration", source })?;
+    for (name, value) in &scenario.coefficients {
+        theta
+            .set(name, *value)
+            .map_err(|source| ScenarioError::Pool { pool: "coefficients", source })?;
+    }
+    if !scenario.coefficients.is_empty() {
+        theta.provenance += &format!("; {} set by the scenario", scenario.coefficients.len());
+    }
+    Ok(theta)
 }
 
 fn load_topology(hardware: &Hardware, base: &Path) -> Result<Topology, HwError> {

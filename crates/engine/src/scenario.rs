@@ -63,7 +63,12 @@ pub struct Scenario {
     pub router: RouterConfig,
     /// What arrives, and when.
     pub workload: WorkloadConfig,
-    /// Law coefficients that differ from the datasheet defaults, by name.
+    /// Where the laws' coefficients come from: the path of a file that `sglsim calibrate fit` wrote,
+    /// a GPU whose calibration comes with sglsim, or `datasheet` for none. By default what sglsim has
+    /// for each pool's GPU. What a file lacks stays as by default.
+    #[serde(default)]
+    pub calibration: Option<String>,
+    /// Law coefficients that differ from those, by name.
     #[serde(default)]
     pub coefficients: BTreeMap<String, f64>,
     /// What to do with a request that no worker can ever hold.

@@ -1,5 +1,7 @@
 //! Calibration files: coefficients fitted to measurements, and where they come from.
 
+mod shipped;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Coefficients, KernelError};
 
+pub use shipped::DATASHEET;
+
 /// Version of the file format that this crate reads and writes.
 const VERSION: u32 = 1;
 
@@ -19,7 +23,7 @@ const VERSION: u32 = 1;
 /// in whatever it is applied to. `sglsim calibrate fit` writes it.
 ///
 /// ```
-/// use sglsim_hw::Architecture;
+/// use sglsim_hw::Gpu;
 /// use sglsim_kernels::{Calibration, Coefficients};
 ///
 /// let calibration = Calibration::from_ron(r#"(
@@ -28,11 +32,12 @@ const VERSION: u32 = 1;
 ///     date: "2026-11-24",
 ///     coefficients: { "gemm_bf16_efficiency": 0.75 },
 /// )"#)?;
-/// let mut theta = Coefficients::for_architecture(Architecture::Hopper);
-/// calibration.apply(&mut theta)?;
+/// let h100 = Gpu::preset("H100")?;
+/// let mut theta = Coefficients::for_architecture(h100.architecture);
+/// calibration.apply(&h100, &mut theta)?;
 /// assert_eq!(theta.gemm_bf16.efficiency, 0.75);
-/// assert_eq!(theta.provenance, "calibrated on H100-SXM, 2026-11-24");
-/// # Ok::<(), sglsim_kernels::KernelError>(())
+/// assert_eq!(theta.provenance, "fitted to measurements of H100-SXM (2026-11-24)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,18 +118,25 @@ impl Calibration {
     /// [`KernelError::CalibrationVersion`]; as [`Coefficients::set`] for a coefficient that is not
     /// known or out of bounds.
     pub fn from_ron(text: &str) -> Result<Self, KernelError> {
+        let it = Self::parse(text)?;
+        let mut any = Coefficients::for_architecture(sglsim_hw::Architecture::Hopper);
+        it.coefficients.iter().try_for_each(|(name, value)| any.set(name, *value))?;
+        Ok(it)
+    }
+
+    /// The text without a look at the coefficients.
+    fn parse(text: &str) -> Result<Self, KernelError> {
         let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
         let it: Self = options.from_str(text).map_err(|error| KernelError::CalibrationSyntax {
             line: error.span.start.line,
             column: error.span.start.col,
             reason: error.code.to_string(),
         })?;
-        if it.version != VERSION {
-            return Err(KernelError::CalibrationVersion { found: it.version, known: VERSION });
+        if it.version == VERSION {
+            Ok(it)
+        } else {
+            Err(KernelError::CalibrationVersion { found: it.version, known: VERSION })
         }
-        let mut any = Coefficients::for_architecture(sglsim_hw::Architecture::Hopper);
-        it.apply(&mut any)?;
-        Ok(it)
     }
 
     /// Reads a calibration file.
@@ -156,19 +168,6 @@ impl Calibration {
         let mut text = ron::ser::to_string_pretty(self, style).expect("plain data is RON");
         text.push('\n');
         text
-    }
-
-    /// Replaces the coefficients that were fitted, and says so in `provenance`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Coefficients::set`].
-    pub fn apply(&self, to: &mut Coefficients) -> Result<(), KernelError> {
-        for (name, value) in &self.coefficients {
-            to.set(name, *value)?;
-        }
-        to.provenance = format!("calibrated on {}, {}", self.gpu, self.date);
-        Ok(())
     }
 }
 

@@ -64,6 +64,16 @@ pub enum KernelError {
         /// The version that this crate reads.
         known: u32,
     },
+    /// No calibration comes with this crate under that name.
+    #[error("there is no calibration `{name}`{nearest} (known: {known}; a file ends in .ron)")]
+    UnknownCalibration {
+        /// The name as given.
+        name: String,
+        /// The closest known name.
+        nearest: Nearest,
+        /// All of them.
+        known: String,
+    },
     /// A calibration file cannot be read.
     #[error("cannot read calibration `{}`", path.display())]
     CalibrationRead {

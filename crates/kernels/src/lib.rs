@@ -72,7 +72,7 @@ mod step;
 pub mod testing;
 mod transfer;
 
-pub use calibration::{Calibration, CalibrationError, CalibrationTable, HeldOut};
+pub use calibration::{Calibration, CalibrationError, CalibrationTable, DATASHEET, HeldOut};
 pub use coefficients::{CoefficientInfo, Coefficients, Theta};
 pub use error::KernelError;
 pub use features::{Features, RankFeatures, StepFeatures};

@@ -42,8 +42,8 @@ pub use coefficients::{TransferCoefficients, TransferTheta};
 /// let tp4 = ParallelPlan::tensor(4);
 /// let link = Link::preset("IB-NDR")?;
 /// let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&tp4, &tp4])?;
-/// // 10⁴ tokens of 327 680 B over four NICs of 50 GB/s at 80 %.
-/// let streaming = 1e4 * 327_680.0 / (4.0 * 50e9 * 0.8);
+/// // 10⁴ tokens of 327 680 B over four NICs of 50 GB/s at 84 %.
+/// let streaming = 1e4 * 327_680.0 / (4.0 * 50e9 * 0.84);
 /// let seconds = law.compile()?.seconds(10_000);
 /// assert!((seconds - streaming - theta.transfer.latency).abs() < 1e-4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

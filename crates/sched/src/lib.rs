@@ -3,8 +3,8 @@
 //! The crate separates mechanism from policy. [`BatchState`] is the state of one rank, its queues,
 //! its running batch (accounted lazily: a decode step costs O(1)) and its KV memory, with moves that
 //! refuse what cannot be. A [`Scheduler`] reads it and chooses moves; [`SglangScheduler`] and
-//! [`DecodeScheduler`] choose as SGLang does, [`MixedScheduler`] and [`WholeScheduler`] as vLLM,
-//! Sarathi-Serve, Orca and static batching do, for comparison. A [`SchedulePolicy`] orders the waiting queue.
+//! [`DecodeScheduler`] choose as SGLang does, [`MixedScheduler`], [`PrefillFirstScheduler`] and
+//! [`WholeScheduler`] as vLLM, Sarathi-Serve, Orca and static batching do, for comparison. A [`SchedulePolicy`] orders the waiting queue.
 //!
 //! Your own scheduler or queue order is tested by one call of `testing::conformance`,
 //! `testing::decode_conformance` or `testing::policy_conformance` (feature `testing`).
@@ -56,6 +56,7 @@ mod moves;
 mod notice;
 mod policies;
 mod policy;
+mod prefill_first;
 mod queue;
 mod ratio;
 mod request;
@@ -83,6 +84,7 @@ pub use policies::{
     MostUrgentLongestOutputFirst, RoutingKey, SchedulePolicyName, ShortestPrefillFirst, Shuffled,
 };
 pub use policy::{Needs, QueueEntry, SchedulePolicy};
+pub use prefill_first::PrefillFirstScheduler;
 pub use ratio::NewTokenRatio;
 pub use request::{Labels, ReqView, Slot, Submission};
 pub use running::RunningBatch;

@@ -24,8 +24,8 @@ enum Kind {
     Sarathi,
 }
 
-/// Share of the pool that Sarathi keeps free at admission (Vidur, `watermark_blocks_fraction`).
-const WATERMARK: f64 = 0.01;
+/// Share of the pool that stays free at admission (Vidur, `watermark_blocks_fraction`).
+pub(crate) const WATERMARK: f64 = 0.01;
 
 impl MixedScheduler {
     /// vLLM's scheduler.
@@ -47,24 +47,6 @@ impl MixedScheduler {
     #[must_use]
     pub fn sarathi() -> Self {
         Self { kind: Kind::Sarathi }
-    }
-
-    /// Makes one decode step fit, by pushing out those that came last.
-    fn make_decode_fit(self, batch: &mut BatchState) -> Result<bool, SchedError> {
-        let mut pushed_out = false;
-        while !batch.check_decode_mem() {
-            let last = (batch.running().members().iter().copied())
-                .max_by_key(|slot| batch.view(*slot).join_order);
-            // A prompt between two chunks came after everybody who decodes.
-            let victim = match (batch.chunked_req(), last) {
-                (Some(slot), _) => slot,
-                (None, Some(slot)) if batch.running().len() > 1 => slot,
-                _ => break,
-            };
-            batch.retract_to_head(victim)?;
-            pushed_out = true;
-        }
-        Ok(pushed_out)
     }
 
     /// Slots that prompts may take beside the decode step \[token\].
@@ -105,6 +87,24 @@ impl MixedScheduler {
     }
 }
 
+/// Makes one decode step fit, by pushing out those that came last.
+pub(crate) fn make_decode_fit(batch: &mut BatchState) -> Result<bool, SchedError> {
+    let mut pushed_out = false;
+    while !batch.check_decode_mem() {
+        let last = (batch.running().members().iter().copied())
+            .max_by_key(|slot| batch.view(*slot).join_order);
+        // A prompt between two chunks came after everybody who decodes.
+        let victim = match (batch.chunked_req(), last) {
+            (Some(slot), _) => slot,
+            (None, Some(slot)) if batch.running().len() > 1 => slot,
+            _ => break,
+        };
+        batch.retract_to_head(victim)?;
+        pushed_out = true;
+    }
+    Ok(pushed_out)
+}
+
 impl Scheduler for MixedScheduler {
     fn name(&self) -> &str {
         match self.kind {
@@ -122,7 +122,7 @@ impl Scheduler for MixedScheduler {
         batch: &mut BatchState,
         _now: SimTime,
     ) -> Result<ForwardMode, SchedError> {
-        let pushed_out = self.make_decode_fit(batch)?;
+        let pushed_out = make_decode_fit(batch)?;
         let budget = self.token_budget(batch.config()).map_or(0, TokenCount::from);
         let mut budget = budget.saturating_sub(batch.running().len() as TokenCount);
         if let Some(slot) = batch.chunked_req() {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use sglsim_units::SimTime;
 
 use crate::{
-    BatchState, ForwardMode, MixedScheduler, SchedError, SchedulePolicy, SchedulerConfig,
-    SglangScheduler, WholeScheduler,
+    BatchState, ForwardMode, MixedScheduler, PrefillFirstScheduler, SchedError, SchedulePolicy,
+    SchedulerConfig, SglangScheduler, WholeScheduler,
 };
 
 /// Decides what a rank runs next.
@@ -74,6 +74,9 @@ pub enum SchedulerName {
     Vllm,
     /// [`MixedScheduler::sarathi`](crate::MixedScheduler::sarathi).
     Sarathi,
+    /// [`PrefillFirstScheduler`](crate::PrefillFirstScheduler).
+    #[serde(rename = "vllm_v0")]
+    VllmV0,
     /// [`WholeScheduler::orca`](crate::WholeScheduler::orca).
     Orca,
     /// [`WholeScheduler::static`](crate::WholeScheduler::static).
@@ -82,7 +85,8 @@ pub enum SchedulerName {
 
 impl SchedulerName {
     /// Every name, in order of declaration.
-    pub const ALL: [Self; 5] = [Self::Sglang, Self::Vllm, Self::Sarathi, Self::Orca, Self::Static];
+    pub const ALL: [Self; 6] =
+        [Self::Sglang, Self::Vllm, Self::Sarathi, Self::VllmV0, Self::Orca, Self::Static];
 
     /// The name as scenarios write it.
     #[must_use]
@@ -91,6 +95,7 @@ impl SchedulerName {
             Self::Sglang => "sglang",
             Self::Vllm => "vllm",
             Self::Sarathi => "sarathi",
+            Self::VllmV0 => "vllm_v0",
             Self::Orca => "orca",
             Self::Static => "static",
         }
@@ -108,6 +113,7 @@ impl SchedulerName {
             Self::Sglang => Box::new(SglangScheduler::with_policy(config, policy)),
             Self::Vllm => Box::new(MixedScheduler::vllm()),
             Self::Sarathi => Box::new(MixedScheduler::sarathi()),
+            Self::VllmV0 => Box::new(PrefillFirstScheduler),
             Self::Orca => Box::new(WholeScheduler::orca()),
             Self::Static => Box::new(WholeScheduler::r#static()),
         }

@@ -56,7 +56,7 @@ fn a_fit_finds_the_law_behind_the_rows_in_spite_of_outliers() {
     assert!(held_out.points > 10 && held_out.median_ape < 0.025, "{held_out:?}");
     assert!(held_out.median_ape < before.median_ape / 5.0, "{held_out:?} after {before:?}");
     let mut theta = start.clone();
-    found.calibration.apply(&mut theta).unwrap();
+    found.calibration.apply(topology.gpu(), &mut theta).unwrap();
     let again = score(&data, &topology, &theta, Rows::HeldOut(found.calibration.held_out)).unwrap();
     assert_eq!(again.tables[0].errors, Some(held_out), "a held-out score can be repeated");
     let kept = found.calibration.errors.first().unwrap();

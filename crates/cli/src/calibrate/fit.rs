@@ -1,13 +1,15 @@
 //! `sglsim calibrate fit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::civil::Date;
 use sglsim_calibrate::{Errors, Fit, FitOptions, Remark, fit};
 use sglsim_hw::{Gpu, Topology};
-use sglsim_kernels::{Coefficients, HeldOut};
+use sglsim_kernels::{Calibration, Coefficients, DATASHEET, HeldOut, KernelError};
 
 use super::Tables;
+use super::write::{check_folder, today, write};
 use crate::failure::Failure;
 use crate::number::{count, counted, number, percent};
 use crate::output;
@@ -17,7 +19,7 @@ use crate::table::{lines, table, text};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The GPU that was measured: a preset or a RON file
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME|FILE")]
     gpu: String,
     #[command(flatten)]
     tables: Tables,
@@ -25,45 +27,37 @@ pub(crate) struct Arguments {
     /// scales the shares of that peak, and no fit goes beyond it
     #[arg(long = "ceiling", value_name = "FIGURE=VALUE", value_parser = ceiling)]
     ceilings: Vec<(String, f64)>,
+    /// What the searches start from: a calibration file, a GPU whose calibration comes with sglsim, or
+    /// datasheet; by default datasheet for a GPU that comes with one, else what it gets without
+    #[arg(long, value_name = "FILE|NAME")]
+    start: Option<String>,
     /// Share of the shapes that is kept out of the fit, to score it on
     #[arg(long, value_name = "SHARE", default_value_t = HeldOut::default().share)]
     holdout: f64,
     /// Seed of the split and of the searches
     #[arg(long, default_value_t = HeldOut::default().seed)]
     seed: u64,
-    /// Day of the fit, for the file; today if not given
+    /// Day of the fit, for the file; by default today in UTC
     #[arg(long, value_name = "YYYY-MM-DD")]
-    date: Option<String>,
+    date: Option<Date>,
     /// Where the calibration is written
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
 
-/// The calibration cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write `{}`", path.display())]
-struct WriteError {
-    path: PathBuf,
-    #[source]
-    source: std::io::Error,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let gpu = if arguments.gpu.ends_with(".ron") {
-        Gpu::from_file(&arguments.gpu)?
-    } else {
-        Gpu::preset(&arguments.gpu)?
-    };
+    check_folder(&arguments.output)?;
+    let gpu = super::gpu(&arguments.gpu)?;
     let topology = Topology::of(gpu)?;
     let data = arguments.tables.read()?;
     let mut options = FitOptions::default();
     options.held_out = HeldOut { seed: arguments.seed, share: arguments.holdout };
-    options.date = arguments.date.clone().unwrap_or_else(today);
+    options.date = arguments.date.unwrap_or_else(today).to_string();
     for (figure, value) in &arguments.ceilings {
         options.ceilings.set(figure, *value)?;
     }
-    let start = Coefficients::for_architecture(topology.gpu().architecture);
-    let bar = bar();
+    let start = start(topology.gpu(), arguments.start.as_deref())?;
+    let bar = bar("fitting {bar:30} {pos}/{len} {msg}, {elapsed}");
     let fitted = fit(&data, &topology, &start, &options, &mut |families, done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
@@ -71,9 +65,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let fitted = fitted?;
-    std::fs::write(&arguments.output, fitted.calibration.to_ron())
-        .map_err(|source| WriteError { path: arguments.output.clone(), source })?;
+    write(&arguments.output, &fitted.calibration.to_ron())?;
     output::print(&report(&fitted, arguments))
+}
+
+/// Coefficients to start from. A GPU that comes with a calibration is fitted as if it had none: the
+/// result does not depend on that one.
+fn start(gpu: &Gpu, named: Option<&str>) -> Result<Coefficients, KernelError> {
+    let mut theta = Coefficients::for_architecture(gpu.architecture);
+    match named {
+        None if Calibration::preset(&gpu.name).is_err() => theta = Coefficients::for_gpu(gpu),
+        None | Some(DATASHEET) => {}
+        Some(name) => Calibration::named(name, Path::new("."))?.apply(gpu, &mut theta)?,
+    }
+    Ok(theta)
 }
 
 fn ceiling(given: &str) -> Result<(String, f64), String> {
@@ -83,28 +88,8 @@ fn ceiling(given: &str) -> Result<(String, f64), String> {
     Ok((figure.to_owned(), value))
 }
 
-/// The date in UTC. It is a remark in the file and has no influence on anything.
-#[expect(clippy::disallowed_types, reason = "the day of a fit is part of its provenance")]
-fn today() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let days = since.map_or(0, |time| time.as_secs() / 86_400) as i64;
-    // Civil date of a day number (Hinnant, "chrono-compatible low-level date algorithms", 2013).
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("fitting {bar:30} {pos}/{len} {msg}, {elapsed}")
-        .expect("the template is right");
+pub(super) fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).expect("the template is right");
     ProgressBar::new(0).with_style(style)
 }
 
@@ -129,6 +114,12 @@ fn report(fit: &Fit, arguments: &Arguments) -> String {
         ("found", counted(found as u64, "coefficient")),
         ("written to", arguments.output.display().to_string()),
     ]);
+    for note in &calibration.notes {
+        out.push_str(&format!("{note}\n"));
+    }
+    if fit.parts.is_empty() {
+        return out;
+    }
     let header = ["families", "θ", "fitted", "median", "p90", "held out", "median ", "p90 "];
     let mut parts = table(&header, &header[..1]);
     for part in &fit.parts {

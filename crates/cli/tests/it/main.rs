@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod bad_input;
+mod calibrate;
 mod explain;
 mod formula;
+mod guide;
 mod program;
 mod readme;
 mod run;

@@ -1,6 +1,6 @@
 //! What calibration files hold, and what they refuse.
 
-use sglsim_hw::Architecture;
+use sglsim_hw::Gpu;
 
 use super::*;
 
@@ -22,9 +22,10 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn only_what_was_fitted_changes() {
-    let before = Coefficients::for_architecture(Architecture::Hopper);
+    let gpu = Gpu::preset("H100").unwrap();
+    let before = Coefficients::for_architecture(gpu.architecture);
     let mut after = before.clone();
-    Calibration::from_ron(SMALL).unwrap().apply(&mut after).unwrap();
+    Calibration::from_ron(SMALL).unwrap().apply(&gpu, &mut after).unwrap();
     let changed: Vec<String> = Coefficients::infos()
         .map(|info| info.name())
         .filter(|name| before.get(name) != after.get(name))

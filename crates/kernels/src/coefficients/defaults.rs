@@ -24,9 +24,10 @@ impl Coefficients {
     /// # Source
     ///
     /// Hopper: fitted to public per-operator timings of SGLang 0.5.14 on H100 SXM (NVIDIA
-    /// aiconfigurator-core 0.12.0) and rounded; the host's figures are assumed. The other generations
-    /// are transferred, not measured: Hopper's laws and latencies, the hardware's own rates, and the
-    /// shares of peak that public benchmarks of large GEMMs and of memory bandwidth report.
+    /// aiconfigurator-core 0.12.0) and rounded; KV transfer from the curve that Mooncake publishes for
+    /// SGLang; the host's figures are assumed. The other generations are transferred, not measured:
+    /// Hopper's laws and latencies, the hardware's own rates, and the shares of peak that public
+    /// benchmarks of large GEMMs and of memory bandwidth report.
     #[must_use]
     pub fn for_architecture(architecture: Architecture) -> Self {
         let hopper = hopper();
@@ -246,7 +247,8 @@ fn hopper() -> Coefficients {
             pair_bandwidth: 23e9,
         },
         host: HostCoefficients { step_latency: 1e-3, sequence_latency: 5e-6, launch_latency: 8e-6 },
-        transfer: TransferCoefficients { efficiency: 0.8, latency: 2e-3 },
+        // Mooncake's published curve: 1.5 ms, and 168 GB/s of 200 GB/s.
+        transfer: TransferCoefficients { efficiency: 0.84, latency: 1.5e-3 },
         provenance: "datasheet".to_owned(),
     }
 }

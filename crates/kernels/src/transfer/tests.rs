@@ -33,3 +33,28 @@ fn nothing_to_send_takes_no_time() {
     assert!(program.seconds(1) > theta.transfer.latency);
     assert!(program.seconds(2) > program.seconds(1));
 }
+
+/// Mooncake's published transfer times of SGLang (kvcache-ai/Mooncake, `docs/source/performance/
+/// sglang/sglang-benchmark-results-v1.md`, July 2026): Qwen3-235B-A22B between two nodes of eight
+/// GPUs, TP 8 on both sides, four NICs of 400 Gb/s per node.
+#[test]
+fn the_published_curve_of_mooncake_is_met() {
+    let model = ModelShape::preset("Qwen3-235B-A22B").unwrap();
+    let theta = Coefficients::for_architecture(Architecture::Hopper);
+    let mut link = Link::preset("RoCE-400").unwrap();
+    // Two GPUs share a NIC, and two ranks hold the same KV head and both send it.
+    link.bandwidth = sglsim_units::BytesPerSec::new(25e9).unwrap();
+    let plan = ParallelPlan::tensor(8);
+    let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&plan, &plan]).unwrap();
+    let mut program = law.compile().unwrap();
+    for (tokens, ms, allowed) in [
+        (128, 2.07, 0.15),
+        (512, 2.98, 0.12),
+        (2048, 6.43, 0.05),
+        (8192, 20.31, 0.02),
+        (32768, 76.78, 0.02),
+    ] {
+        let law = program.seconds(tokens) * 1e3;
+        assert!((law / ms - 1.0).abs() < allowed, "{tokens} tokens: {law:.2} ms, measured {ms}");
+    }
+}

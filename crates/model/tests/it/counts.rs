@@ -11,12 +11,15 @@ fn preset(name: &str) -> ModelShape {
 #[test]
 fn totals_are_the_published_ones() {
     for (name, total) in [
-        ("Llama-3.1-8B", 8_030_261_248_u64),
+        ("Llama-2-7B", 6_738_415_616_u64),
+        ("internlm-20b", 20_088_714_240),
+        ("Llama-3.1-8B", 8_030_261_248),
         ("Llama-3.1-70B", 70_553_706_496),
         ("Llama-3.1-405B", 405_853_388_800),
         ("Qwen2.5-72B", 72_706_203_648),
         ("Qwen3-8B", 8_190_735_360),
         ("Qwen3-32B", 32_762_123_264),
+        ("Qwen3-30B-A3B", 30_532_122_624),
         ("Qwen3-235B-A22B", 235_093_634_560),
         ("Mixtral-8x7B", 46_702_792_704),
         ("Mixtral-8x22B", 140_620_634_112),
@@ -27,7 +30,7 @@ fn totals_are_the_published_ones() {
     ] {
         assert_eq!(preset(name).parameters().total(), total, "{name}");
     }
-    assert_eq!(ModelShape::names().count(), 13);
+    assert_eq!(ModelShape::names().count(), 16);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! they reach; pages have one token unless said otherwise.
 
 use sglsim_sched::{
-    BatchState, ForwardMode, Labels, MixedScheduler, MostUrgentFirst, Notice, SchedError,
-    Scheduler, SchedulerConfig, SglangScheduler, Submission, WholeScheduler,
+    BatchState, ForwardMode, Labels, MixedScheduler, MostUrgentFirst, Notice,
+    PrefillFirstScheduler, SchedError, Scheduler, SchedulerConfig, SglangScheduler, Submission,
+    WholeScheduler,
 };
 use sglsim_units::{SimTime, TokenCount};
 
@@ -204,6 +205,24 @@ fn sarathi_takes_a_prompt_when_all_of_it_fits() {
         MixedScheduler::sarathi().next_step(&mut batch, SimTime::ZERO).unwrap();
         assert_eq!(slices(&batch), first);
     }
+}
+
+#[test]
+fn vllm_before_version_1_pads_whole_prompts_and_lets_them_go_first() {
+    let mut config = SchedulerConfig::new(100, 10);
+    config.max_prefill_tokens = 30;
+    let mut batch = rank_without_cache(&config);
+    let mut scheduler = PrefillFirstScheduler;
+    // Two prompts of at most 15 are 30 padded tokens; with one of 16 they would be 32.
+    for (id, prompt) in [(0, 10), (1, 15), (2, 16), (3, 40)] {
+        batch.submit(request(id, prompt, 3)).unwrap();
+    }
+    check(&mut scheduler, &mut batch, (EXTEND, &[(0, 0, 10), (1, 0, 15)], &[], &[]));
+    check(&mut scheduler, &mut batch, (EXTEND, &[(2, 0, 16)], &[], &[]));
+    // Alone a prompt may be longer than the limit. 100 - 41 - 3 slots are free, one stays so.
+    check(&mut scheduler, &mut batch, (EXTEND, &[(3, 0, 40)], &[], &[]));
+    check(&mut scheduler, &mut batch, (DECODE, &[], &[0, 1, 2, 3], &[]));
+    check(&mut scheduler, &mut batch, (DECODE, &[], &[0, 1, 2, 3], &[0, 1, 2, 3]));
 }
 
 #[test]
