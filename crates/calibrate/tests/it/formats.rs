@@ -78,6 +78,7 @@ fn a_vidur_row_is_several_calls() {
             "m=128 n=8192 k=7168",
         ]
     );
-    assert_eq!(calls.len(), operators.len());
+    // All but the sum of the residual.
+    assert_eq!(calls.len(), operators.len() - 1);
     assert!(calls.iter().all(|(.., seconds)| *seconds == 0.5e-3));
 }

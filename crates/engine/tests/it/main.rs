@@ -1,6 +1,7 @@
 //! Integration tests of `sglsim-engine`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+#![expect(clippy::print_stdout, reason = "tests say what they skipped and measured")]
 
 mod allocations;
 mod alone;

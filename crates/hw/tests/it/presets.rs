@@ -65,8 +65,11 @@ fn bf16_rate_is_units_times_clock_times_width() {
     for gpu in gpus().filter(|gpu| gpu.name != "H20") {
         let flops_per_clock = match gpu.architecture {
             Architecture::Ampere => 2048.0,
+            // GeForce cards sum in fp32 at half the rate.
+            Architecture::Ada if gpu.name == "RTX-4090" => 512.0,
             Architecture::Ada => 1024.0,
             Architecture::Hopper => 4096.0,
+            Architecture::Blackwell if gpu.name == "RTX-PRO-6000" => 1024.0,
             Architecture::Blackwell => 8192.0,
             Architecture::Cdna3 => 2048.0,
             other => panic!("no width for {other:?}"),
@@ -82,7 +85,9 @@ fn half_the_bits_at_twice_the_rate() {
     for gpu in gpus() {
         let bf16 = gpu.peak.bf16.get();
         assert_eq!(gpu.peak.fp16, Some(gpu.peak.bf16), "{}", gpu.name);
-        for (rate, factor) in [(gpu.peak.fp8, 2.0), (gpu.peak.int8, 2.0), (gpu.peak.fp4, 4.0)] {
+        // Integers need no fp32 sums, which GeForce cards do at half the rate.
+        let int8 = if gpu.name == "RTX-4090" { 4.0 } else { 2.0 };
+        for (rate, factor) in [(gpu.peak.fp8, 2.0), (gpu.peak.int8, int8), (gpu.peak.fp4, 4.0)] {
             if let Some(rate) = rate {
                 let off = rate.get() / (factor * bf16) - 1.0;
                 assert!(off.abs() < 0.015, "{}: {rate}", gpu.name);
@@ -101,6 +106,8 @@ fn capacities_are_whole_mebibytes_below_the_marketed_gigabytes() {
         ("B200", 183_359.0),
         ("GB200", 189_471.0),
         ("L40S", 46_068.0),
+        ("RTX-4090", 24_564.0),
+        ("RTX-PRO-6000", 97_887.0),
         ("MI300X", 196_592.0),
     ] {
         assert_eq!(Gpu::preset(name).unwrap().hbm_capacity.get(), mib * MIB, "{name}");
@@ -122,7 +129,7 @@ fn an_unknown_name_lists_the_known_ones() {
     assert_eq!(
         Gpu::preset("H1000").unwrap_err().to_string(),
         "unknown GPU `H1000`; did you mean `H100`?; known: A100-80G-SXM, H100-SXM, H200, H20, \
-         B200, GB200, L40S, MI300X"
+         B200, GB200, L40S, RTX-4090, RTX-PRO-6000, MI300X"
     );
     let error = Link::preset("carrier pigeon").unwrap_err();
     assert!(error.to_string().starts_with("unknown link `carrier pigeon`; known: NVLink3, "));
