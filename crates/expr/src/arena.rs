@@ -58,6 +58,11 @@ impl Arena {
         arena
     }
 
+    /// How many nodes there are: the index of the next one.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The node, its constants still interned.
     pub(crate) fn node(&self, id: Id) -> &Node<NumId> {
         &self.nodes[id.index()]

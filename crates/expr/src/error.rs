@@ -248,7 +248,7 @@ pub enum ExprError {
         problem: &'static str,
     },
     /// A document is not an expression of this format.
-    #[error("not an expression document: {problem} at {path}")]
+    #[error("not an expression document, at `{path}`: {problem}")]
     Format {
         /// Position in the document, such as `nodes[3]`.
         path: String,

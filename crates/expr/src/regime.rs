@@ -1,5 +1,6 @@
 //! Which arm decides: the regime of a formula at a point.
 
+mod decide;
 mod distance;
 mod report;
 
@@ -7,13 +8,8 @@ pub use report::{Reach, Reaction, RegimeReport};
 
 use std::fmt;
 
-use sglsim_units::HashSet;
-
-use crate::arena::Arena;
-use crate::facts::FreeSet;
-use crate::node::{Id, Node};
-use crate::number::Number;
-use crate::{Expr, ExprError, Module, Program, Values};
+use crate::{Expr, ExprError, Module, Values};
+use decide::Decisions;
 
 /// What kind of decision was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +42,21 @@ pub struct ActiveArm {
     /// The closest of the other arms; of a piecewise expression, the comparison in its guards that
     /// is closest to changing. `None` if there is no other.
     pub next: Option<NextArm>,
+    /// The terms in which this arm counts, if the decision is made inside a sum; the values are
+    /// those of the first of them.
+    pub terms: Option<Terms>,
+}
+
+/// Some terms of a sum.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Terms {
+    /// The sum, by its name or that of the part it belongs to.
+    pub sum: String,
+    /// How many they are.
+    pub count: usize,
+    /// How many the sum has.
+    pub of: usize,
 }
 
 /// What would decide next.
@@ -64,7 +75,9 @@ impl Expr {
     /// The decisions that lead to the value at a point, outermost first: every maximum, minimum,
     /// [choice](crate::min_of_feasible) and piecewise expression that has a name or a named arm.
     ///
-    /// Only the arm that counts is looked into, and nothing inside a sum or a fixed point.
+    /// Only the arm that counts is looked into. A decision inside a fixed point is that at its root;
+    /// one inside a sum is told for each of its terms, if there are at most 64 and no closed form has
+    /// taken their place.
     ///
     /// ```
     /// use sglsim_expr::{Context, Symbol, Values, max, min_of_feasible};
@@ -91,28 +104,7 @@ impl Expr {
     ///
     /// As [`Expr::evaluate`].
     pub fn active_arms(&self, values: &Values) -> Result<Vec<ActiveArm>, ExprError> {
-        Ok(self.decided(values)?.into_iter().map(|decided| decided.told).collect())
-    }
-
-    /// The decisions of [`Expr::active_arms`], with all their arms.
-    fn decided(&self, values: &Values) -> Result<Vec<Decided>, ExprError> {
-        self.evaluate(values)?;
-        let symbols = self.free_symbols();
-        let names: Vec<&str> = symbols.iter().map(|symbol| symbol.name.as_str()).collect();
-        // Evaluating has found a value for every symbol.
-        let inputs: Vec<f64> =
-            names.iter().map(|name| values.get(name).unwrap_or(f64::NAN)).collect();
-        let closed: Vec<Id> = {
-            let arena = self.cx.lock();
-            let all = arena.reachable(&[self.id]).into_iter();
-            all.filter(|id| arena.facts(*id).free == FreeSet::EMPTY).collect()
-        };
-        let exprs: Vec<Expr> = closed.iter().map(|id| self.cx.expr(*id)).collect();
-        let program = Program::compile(&exprs.iter().collect::<Vec<_>>(), &names)?;
-        let mut found = vec![0.0; closed.len()];
-        program.evaluator().eval(&inputs, &mut found);
-        let arena = self.cx.lock();
-        Ok(Regime { arena: &arena, closed: &closed, values: &found }.decisions(self.id))
+        Ok(Decisions::of(self, &[], values)?.told())
     }
 }
 
@@ -125,155 +117,6 @@ impl Module {
     /// As [`Module::evaluate`].
     pub fn active_arms(&self, values: &Values) -> Result<Vec<ActiveArm>, ExprError> {
         self.objective.active_arms(&self.point(values)?)
-    }
-}
-
-/// The value of every closed part at a point.
-struct Regime<'a> {
-    arena: &'a Arena,
-    /// In ascending order.
-    closed: &'a [Id],
-    values: &'a [f64],
-}
-
-/// A decision that is told, with everything it chooses from.
-struct Decided {
-    kind: Decision,
-    arms: Vec<Arm>,
-    chosen: usize,
-    told: ActiveArm,
-}
-
-/// What can be chosen, where its guard holds if it has one.
-struct Arm {
-    name: String,
-    value: Id,
-    guard: Option<Id>,
-}
-
-/// The arm that counts.
-fn choose(kind: Decision, arms: &[Arm], value: impl Fn(Id) -> f64) -> Option<usize> {
-    let mut feasible = arms
-        .iter()
-        .enumerate()
-        .filter(|(_, arm)| arm.guard.is_none_or(|guard| value(guard) != 0.0));
-    if kind == Decision::Piecewise {
-        return feasible.next().map(|(at, _)| at);
-    }
-    let sign = if kind == Decision::Max { -1.0 } else { 1.0 };
-    // Of equal arms the first counts.
-    let cost = |arm: &Arm| sign * value(arm.value);
-    feasible.min_by(|(_, a), (_, b)| cost(a).total_cmp(&cost(b))).map(|(at, _)| at)
-}
-
-impl Regime<'_> {
-    fn decisions(&self, root: Id) -> Vec<Decided> {
-        let mut found = Vec::new();
-        let mut live: HashSet<Id> = [root].into_iter().collect();
-        // Parents have greater ids than their children.
-        for id in self.closed.iter().rev() {
-            if !live.contains(id) {
-                continue;
-            }
-            let node = self.arena.shape(*id);
-            let decision = self.arms(&node).and_then(|(kind, arms)| {
-                let chosen = choose(kind, &arms, |id| self.value(id))?;
-                Some((kind, arms, chosen))
-            });
-            match decision {
-                Some((kind, arms, chosen)) => {
-                    live.insert(arms[chosen].value);
-                    let labelled =
-                        self.labelled(*id) || arms.iter().any(|arm| self.labelled(arm.value));
-                    if kind == Decision::Choice || labelled {
-                        let told = self.told(*id, kind, &arms, chosen);
-                        found.push(Decided { kind, arms, chosen, told });
-                    }
-                }
-                None => node.for_each_child(|child| {
-                    live.insert(child);
-                }),
-            }
-        }
-        found
-    }
-
-    /// What a node chooses from, if it does.
-    fn arms(&self, node: &Node<Number>) -> Option<(Decision, Vec<Arm>)> {
-        let plain = |value: &Id| Arm { name: self.name(*value), value: *value, guard: None };
-        Some(match node {
-            Node::Max(arms) => (Decision::Max, arms.iter().map(plain).collect()),
-            Node::Min(arms) => (Decision::Min, arms.iter().map(plain).collect()),
-            Node::MinOf(choices) => {
-                let arms = choices.iter().map(|choice| {
-                    let guard = (!self.arena.always(choice.guard)).then_some(choice.guard);
-                    Arm { name: choice.name.to_string(), value: choice.value, guard }
-                });
-                (Decision::Choice, arms.collect())
-            }
-            Node::Piecewise { arms, otherwise } => {
-                let guarded = arms.iter().map(|(guard, value)| {
-                    let name = format!("{} if {}", self.name(*value), self.arena.text(*guard, 80));
-                    Arm { name, value: *value, guard: Some(*guard) }
-                });
-                let name = format!("{} otherwise", self.name(*otherwise));
-                let last = Arm { name, value: *otherwise, guard: None };
-                (Decision::Piecewise, guarded.chain([last]).collect())
-            }
-            _ => return None,
-        })
-    }
-
-    fn told(&self, id: Id, kind: Decision, arms: &[Arm], chosen: usize) -> ActiveArm {
-        let value = self.value(arms[chosen].value);
-        let next = match kind {
-            Decision::Piecewise => self.next_comparison(&arms[..=chosen]),
-            _ => {
-                let feasible = |arm: &Arm| arm.guard.is_none_or(|guard| self.value(guard) != 0.0);
-                let others = arms.iter().enumerate();
-                let others = others.filter(|(at, arm)| *at != chosen && feasible(arm));
-                let next = others.map(|(_, arm)| {
-                    let other = self.value(arm.value);
-                    NextArm { arm: arm.name.clone(), value: other, margin: (other - value).abs() }
-                });
-                next.min_by(|a, b| a.margin.total_cmp(&b.margin))
-            }
-        };
-        let (decides, arm) = (self.name(id), arms[chosen].name.clone());
-        ActiveArm { decides, decision: kind, arm, value, next }
-    }
-
-    /// The comparison that is closest to changing, in the guards of arms.
-    fn next_comparison(&self, arms: &[Arm]) -> Option<NextArm> {
-        let guards: Vec<Id> = arms.iter().filter_map(|arm| arm.guard).collect();
-        let sides = |guard: Id| match *self.arena.node(guard) {
-            Node::Le(a, b) | Node::Lt(a, b) | Node::Eq(a, b) => Some((guard, a, b)),
-            _ => None,
-        };
-        let boolean = |id: Id| self.arena.facts(id).boolean;
-        let comparisons = self.arena.reachable_while(&guards, boolean);
-        let next = comparisons.into_iter().filter_map(sides).map(|(guard, a, b)| NextArm {
-            arm: self.arena.text(guard, 80),
-            value: self.value(a),
-            margin: (self.value(a) - self.value(b)).abs(),
-        });
-        next.min_by(|a, b| a.margin.total_cmp(&b.margin))
-    }
-
-    fn value(&self, id: Id) -> f64 {
-        let at = self.closed.binary_search(&id).expect("children of closed parts are closed");
-        self.values[at]
-    }
-
-    fn labelled(&self, id: Id) -> bool {
-        self.arena.label(id).is_some()
-    }
-
-    fn name(&self, id: Id) -> String {
-        match self.arena.label(id) {
-            Some(label) => label.name.clone(),
-            None => self.arena.text(id, 80),
-        }
     }
 }
 
@@ -291,16 +134,24 @@ impl fmt::Display for Decision {
 impl fmt::Display for ActiveArm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {} ({})", self.decides, self.decision, self.arm, brief(self.value))?;
-        let Some(NextArm { arm, value, margin }) = &self.next else { return Ok(()) };
-        match self.decision {
-            Decision::Piecewise => write!(f, ", {} away from a change of {arm}", brief(*margin)),
-            _ if self.value == 0.0 => {
-                write!(f, ", {} before {arm} ({})", brief(*margin), brief(*value))
+        if let Some(NextArm { arm, value, margin }) = &self.next {
+            let gap = brief(*margin);
+            match self.decision {
+                Decision::Piecewise => write!(f, ", {gap} away from a change of {arm}")?,
+                _ if self.value == 0.0 => write!(f, ", {gap} before {arm} ({})", brief(*value))?,
+                _ => {
+                    let share = 100.0 * margin / self.value.abs();
+                    write!(f, ", {share:.1} % before {arm} ({})", brief(*value))?;
+                }
             }
-            _ => {
-                let share = 100.0 * margin / self.value.abs();
-                write!(f, ", {share:.1} % before {arm} ({})", brief(*value))
+        }
+        match &self.terms {
+            None => Ok(()),
+            Some(Terms { sum, of: 1, .. }) => write!(f, ", in the one term of {sum}"),
+            Some(Terms { sum, count, of }) if count == of => {
+                write!(f, ", in all {of} terms of {sum}")
             }
+            Some(Terms { sum, count, of }) => write!(f, ", in {count} of {of} terms of {sum}"),
         }
     }
 }

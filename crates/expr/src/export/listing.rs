@@ -69,11 +69,16 @@ impl Uses {
 
 /// Names that are taken, so that every new one is different.
 #[derive(Default)]
-pub(crate) struct Names(HashSet<String>);
+pub(crate) struct Names {
+    taken: HashSet<String>,
+    /// The next number to try after a name: all before it are taken.
+    numbers: HashMap<String, usize>,
+}
 
 impl Names {
     pub(crate) fn reserving(words: &[&str]) -> Names {
-        Names(words.iter().map(|word| (*word).to_owned()).collect())
+        let taken = words.iter().map(|word| (*word).to_owned()).collect();
+        Names { taken, numbers: HashMap::default() }
     }
 
     /// `wanted` as an identifier, changed by `_` or a number where it is taken.
@@ -83,16 +88,18 @@ impl Names {
         if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
             name.insert(0, '_');
         }
-        if self.0.contains(&name) {
+        if self.taken.contains(&name) {
             let base = name.clone();
             name.push('_');
-            let mut number = 2;
-            while self.0.contains(&name) {
-                name = format!("{base}_{number}");
-                number += 1;
+            if self.taken.contains(&name) {
+                let number = self.numbers.entry(base.clone()).or_insert(2);
+                while self.taken.contains(&name) {
+                    name = format!("{base}_{number}");
+                    *number += 1;
+                }
             }
         }
-        self.0.insert(name.clone());
+        self.taken.insert(name.clone());
         name
     }
 }

@@ -3,8 +3,8 @@
 //! The way is searched outward, piece by piece. Bounds over a piece prove that every decision stays,
 //! or it is halved; what remains at the end is looked at as a point. So nothing between is missed.
 
-use super::{Arm, Decided, Decision, Reach, choose};
-use crate::arena::Arena;
+use super::decide::{Arm, Decided, Decisions, Looked, choose, trips};
+use super::{Decision, Reach};
 use crate::node::Id;
 use crate::{Evaluator, ExprError, Interval, IntervalEvaluator, Program, Sort, Symbol};
 
@@ -17,8 +17,10 @@ const FAR: f64 = 1024.0;
 /// Everything that is watched while a symbol moves.
 pub(super) struct Watch<'a> {
     decided: &'a [Decided],
-    /// Names of conditions and the node of each.
-    conditions: &'a [(String, Id)],
+    /// Sums whose terms may come and go.
+    sums: &'a [Looked],
+    /// Names of conditions, whose nodes came along.
+    conditions: Vec<(&'a str, Id)>,
     /// What is evaluated, in ascending order.
     outputs: Vec<Id>,
     evaluator: Evaluator,
@@ -26,26 +28,29 @@ pub(super) struct Watch<'a> {
     values: Vec<f64>,
     bounds: Vec<Interval>,
     point: Vec<f64>,
-    /// The arm of each decision, then 1 or 0 for each condition.
+    /// The arm of each decision, the length of each sum, then 1 or 0 for each condition.
     state: Vec<Option<usize>>,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(
-        arena: &Arena,
-        decided: &'a [Decided],
-        conditions: &'a [(String, Id)],
+        Decisions { cx, decided, sums, others, .. }: &'a Decisions,
+        conditions: &[&'a str],
         (names, point): (&[&str], &[f64]),
     ) -> Result<Watch<'a>, ExprError> {
+        let conditions: Vec<(&str, Id)> =
+            conditions.iter().copied().zip(others.iter().copied()).collect();
         let arms = decided.iter().flat_map(|decided| &decided.arms);
         let mut outputs: Vec<Id> =
             arms.flat_map(|arm| [Some(arm.value), arm.guard]).flatten().collect();
+        outputs.extend(sums.iter().flat_map(|sum| [sum.lo, sum.hi]));
         outputs.extend(conditions.iter().map(|(_, id)| *id));
         outputs.sort_unstable();
         outputs.dedup();
-        let program = Program::of_nodes(arena, &outputs, names)?;
+        let program = Program::of_nodes(&cx.lock(), &outputs, names)?;
         let mut watch = Watch {
             decided,
+            sums,
             conditions,
             evaluator: program.evaluator(),
             intervals: program.intervals(),
@@ -68,8 +73,9 @@ impl<'a> Watch<'a> {
         self.evaluator.eval(&point, &mut self.values);
         let value = |id: Id| self.values[position(&self.outputs, id)];
         let decisions = self.decided.iter().map(|d| choose(d.kind, &d.arms, value));
+        let sums = self.sums.iter().map(|sum| Some(trips(value(sum.lo), value(sum.hi))));
         let conditions = self.conditions.iter().map(|(_, id)| Some(usize::from(value(*id) != 0.0)));
-        decisions.chain(conditions).collect()
+        decisions.chain(sums).chain(conditions).collect()
     }
 
     /// Whether everything stays as it is while one input is anywhere in a range.
@@ -78,12 +84,15 @@ impl<'a> Watch<'a> {
         inputs[at] = range;
         self.intervals.eval(&inputs, &mut self.bounds);
         let bound = |id: Id| self.bounds[position(&self.outputs, id)];
-        let count = self.decided.len();
-        let conditions = self.conditions.iter().zip(&self.state[count..]);
-        let held = |((_, id), state): (&(String, Id), &Option<usize>)| {
-            bound(*id).as_point().map(|value| usize::from(value != 0.0)) == *state
+        let (sums, conditions) = self.state[self.decided.len()..].split_at(self.sums.len());
+        let length = |sum: &Looked| {
+            let limits = bound(sum.lo).as_point().zip(bound(sum.hi).as_point());
+            limits.map(|(lo, hi)| trips(lo, hi))
         };
-        self.decided.iter().all(|decided| remains(decided, bound)) && conditions.clone().all(held)
+        let met = |id: Id| bound(id).as_point().map(|value| usize::from(value != 0.0));
+        self.decided.iter().all(|decided| remains(decided, bound))
+            && self.sums.iter().map(length).eq(sums.iter().copied())
+            && self.conditions.iter().map(|(_, id)| met(*id)).eq(conditions.iter().copied())
     }
 
     /// The first change when the input `at` goes up or down.
@@ -144,23 +153,22 @@ impl<'a> Watch<'a> {
         let name = |arms: &[Arm], arm: Option<usize>| {
             arm.map_or_else(|| "nothing feasible".to_owned(), |arm| arms[arm].name.clone())
         };
-        match self.decided.get(which) {
-            Some(Decided { arms, told, .. }) => Reach::Change {
-                at,
-                decides: told.decides.clone(),
-                from: name(arms, self.state[which]),
-                to: name(arms, state[which]),
-            },
-            None => {
-                let words = |met: Option<usize>| if met == Some(1) { "met" } else { "violated" };
-                Reach::Change {
-                    at,
-                    decides: self.conditions[which - self.decided.len()].0.clone(),
-                    from: words(self.state[which]).to_owned(),
-                    to: words(state[which]).to_owned(),
-                }
-            }
-        }
+        let (before, after) = (self.state[which], state[which]);
+        let (decides, from, to) = if let Some(Decided { arms, told, .. }) = self.decided.get(which)
+        {
+            (told.decides.as_str(), name(arms, before), name(arms, after))
+        } else if let Some(sum) = self.sums.get(which - self.decided.len()) {
+            let words = |count: Option<usize>| match count.unwrap_or_default() {
+                1 => "1 term".to_owned(),
+                count => format!("{count} terms"),
+            };
+            (sum.name.as_str(), words(before), words(after))
+        } else {
+            let words = |met| if met == Some(1) { "met" } else { "violated" }.to_owned();
+            let (name, _) = self.conditions[which - self.decided.len() - self.sums.len()];
+            (name, words(before), words(after))
+        };
+        Reach::Change { at, decides: decides.to_owned(), from, to }
     }
 }
 

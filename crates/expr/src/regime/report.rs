@@ -3,9 +3,8 @@
 use std::fmt;
 
 use super::distance::Watch;
-use super::{ActiveArm, Decided, brief};
-use crate::node::Id;
-use crate::{Dimension, ExprError, Module, Values};
+use super::{ActiveArm, Decisions, brief};
+use crate::{Dimension, Expr, ExprError, Module, Values};
 
 /// What decides at a configuration, and how far each symbol can go until something else does.
 ///
@@ -77,8 +76,9 @@ impl Module {
     /// The regime at a point: what decides, what each symbol does, how far the next change is. What
     /// is not in `values` has the module's own value.
     ///
-    /// Distances are proven by bounds over the way, not sampled. Only decisions that
-    /// [`Module::active_arms`] tells and the module's constraints count.
+    /// Distances are proven by bounds over the way, not sampled. What counts as a change is one of a
+    /// decision that [`Module::active_arms`] tells, of how many terms the sums have that it looks
+    /// into, or of a constraint.
     ///
     /// ```
     /// use sglsim_expr::{Context, Module, Values};
@@ -114,17 +114,20 @@ impl Module {
         let point = self.point(values)?;
         let value = self.objective.evaluate(&point)?;
         let violated = self.violated(values)?.into_iter().map(str::to_owned).collect();
-        let decided = self.objective.decided(&point)?;
+        let holds: Vec<&Expr> =
+            self.constraints.iter().map(|constraint| &constraint.holds).collect();
+        let decisions = Decisions::of(&self.objective, &holds, &point)?;
         let sensitivities = self.sensitivities(values)?;
         let (cx, roots) = self.roots()?;
-        let arena = cx.lock();
-        let names = self.constraints.iter().map(|constraint| constraint.name.clone());
-        let conditions: Vec<(String, Id)> = names.zip(roots.constraints.iter().copied()).collect();
-        let symbols = arena.symbols_of(&roots);
+        let (symbols, dimension) = {
+            let arena = cx.lock();
+            (arena.symbols_of(&roots), arena.known(roots.objective).dimension())
+        };
         let inputs: Vec<&str> = symbols.iter().map(|(_, symbol)| symbol.name.as_str()).collect();
         // A variable that occurs nowhere may have no value; nothing depends on it.
         let at: Vec<f64> = inputs.iter().map(|name| point.get(name).unwrap_or(0.0)).collect();
-        let mut watch = Watch::new(&arena, &decided, &conditions, (&inputs, &at))?;
+        let names: Vec<&str> = self.constraints.iter().map(|c| c.name.as_str()).collect();
+        let mut watch = Watch::new(&decisions, &names, (&inputs, &at))?;
         let mut reactions = Vec::with_capacity(sensitivities.len());
         for sensitivity in sensitivities {
             let found = symbols.iter().position(|(_, symbol)| symbol.name == sensitivity.name);
@@ -142,8 +145,8 @@ impl Module {
         Ok(RegimeReport {
             name: self.objective_name.clone(),
             value,
-            dimension: arena.known(roots.objective).dimension(),
-            decisions: decided.into_iter().map(|Decided { told, .. }| told).collect(),
+            dimension,
+            decisions: decisions.told(),
             violated,
             symbols: reactions,
         })

@@ -24,7 +24,7 @@
 //! abs mod sqrt exp ln pow ceil_div floor_div`, and
 //!
 //! * `{a if n <= 8; b if n <= 64; c}`: the first whose guard holds, else the last;
-//! * `min_of{ring: a; "one-shot": b if n <= 8}`: the least feasible one;
+//! * ``min_of{ring: a; `one-shot`: b if n <= 8}``: the least feasible one;
 //! * `sum(i = 1..n: body)`, `fixed_point(x in lo..hi: body)`, `assume(x, int, >= 1, <= 8)`.
 //!
 //! `2` is exact and `2.0` a float. A name that is not a plain one stands between backquotes, and

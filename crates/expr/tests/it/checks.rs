@@ -17,10 +17,13 @@ const POINT: &str = "tape inside the interval of its point";
 const PLAIN: &str = "values by plain arithmetic";
 const SIMPLER: &str = "simplified = original";
 const BOUND: &str = "bound = unbound";
-const READ: &str = "written and read back";
+const READ: &str = "JSON read back";
+const TEXT: &str = "parse(print(e)) = e";
 const SLOPE: &str = "gradient = num-dual";
 const BOX: &str = "tape inside the interval of its box";
 const KEPT: &str = "contraction keeps what reaches the target";
+const MANY: &str = "tape inside the interval, 10^4 points a box";
+const LEFT: &str = "contraction keeps all of 10^4 points";
 
 /// One expression compiled, with what evaluates it.
 struct Form {
@@ -78,6 +81,12 @@ fn laws(
     if read.to_json().map_err(|error| error.to_string())? != json {
         return Err(format!("{READ}: the document differs"));
     }
+    let text = expr.to_text().map_err(|error| error.to_string())?;
+    match expr.context().parse(&text) {
+        Ok(again) if again == *expr => count(counts, TEXT, 1),
+        Ok(again) => return Err(format!("{TEXT}: {again}\nfrom {text}")),
+        Err(problems) => return Err(format!("{TEXT}: {problems}")),
+    }
     let mut forms = [(SIMPLER, Form::of(simplified.expr)?), (READ, Form::of(read)?)];
     let mut gradient = program.gradient();
     let values: Vec<f64> = points.iter().map(|point| original.scalar.eval1(point)).collect();
@@ -128,7 +137,8 @@ fn laws(
             count(counts, SLOPE, 1);
         }
     }
-    boxes(&mut original, points, &values, counts)
+    boxes(&mut original, points, &values, counts)?;
+    whole_box(&program, points, counts)
 }
 
 fn batch(program: &Program, points: &[[f64; 5]], values: &[f64]) -> Result<(), String> {
@@ -153,13 +163,7 @@ fn boxes(
     for size in [2, 5, points.len()] {
         let (points, values) =
             (&points[..size.min(points.len())], &values[..size.min(points.len())]);
-        let sides: [Interval; 5] = std::array::from_fn(|input| {
-            let side = points.iter().map(|point| point[input]);
-            Interval::new(
-                side.clone().fold(f64::INFINITY, f64::min),
-                side.fold(f64::NEG_INFINITY, f64::max),
-            )
-        });
+        let sides = span(points);
         let bound = form.bounds.eval1(&sides);
         let finite = || points.iter().zip(values).filter(|(_, value)| value.is_finite());
         for (point, value) in finite() {
@@ -191,6 +195,62 @@ fn boxes(
         }
     }
     Ok(())
+}
+
+/// 10⁴ points of the box that the given ones span.
+fn whole_box(program: &Program, points: &[[f64; 5]], counts: &mut Counts) -> Result<(), String> {
+    const POINTS: usize = 10_000;
+    let sides = span(points);
+    // Steps of a generator of Lehmer's, modulus 2³¹ − 1 (Park and Miller 1988).
+    let mut state = points[0][0].to_bits() % 0x7fff_fffe + 1;
+    let mut share = || {
+        state = state * 48_271 % 0x7fff_ffff;
+        state as f64 / f64::from(0x7fff_fffe)
+    };
+    let columns: [Vec<f64>; 5] = std::array::from_fn(|input| {
+        let Interval { lo, hi } = sides[input];
+        let whole = input >= 3;
+        let draw = |_| {
+            let x = (lo + share() * (hi - lo)).clamp(lo, hi);
+            if whole { x.round() } else { x }
+        };
+        (0..POINTS).map(draw).collect()
+    });
+    let mut values = vec![0.0; POINTS];
+    program.batch().eval(&columns.each_ref().map(Vec::as_slice), &mut [&mut values]);
+    let point = |at: usize| -> [f64; 5] { std::array::from_fn(|input| columns[input][at]) };
+    let mut bounds = program.intervals();
+    let bound = bounds.eval1(&sides);
+    let finite: Vec<usize> = (0..POINTS).filter(|at| values[*at].is_finite()).collect();
+    if let Some(at) = finite.iter().find(|at| !bound.contains(values[**at])) {
+        let (value, point) = (values[*at], point(*at));
+        return Err(format!("{MANY}: {value} at {point:?} outside of {bound:?} over {sides:?}"));
+    }
+    count(counts, MANY, finite.len());
+    let Some(middle) = finite.get(finite.len() / 2).map(|at| values[*at]) else { return Ok(()) };
+    let target = Interval::new(middle, f64::INFINITY);
+    let mut left = sides;
+    let kept = bounds.contract(&mut left, &[target]);
+    for at in finite.into_iter().filter(|at| values[*at] >= middle) {
+        let point = point(at);
+        if !kept || left.iter().zip(point).any(|(side, x)| !side.contains(x)) {
+            let value = values[at];
+            return Err(format!(
+                "{LEFT}: {value} at {point:?} lost from {sides:?}: {kept}, {left:?}"
+            ));
+        }
+        count(counts, LEFT, 1);
+    }
+    Ok(())
+}
+
+/// The smallest box around points.
+fn span(points: &[[f64; 5]]) -> [Interval; 5] {
+    std::array::from_fn(|input| {
+        let side = points.iter().map(|point| point[input]);
+        let (lo, hi) = (side.clone().fold(f64::INFINITY, f64::min), side);
+        Interval::new(lo, hi.fold(f64::NEG_INFINITY, f64::max))
+    })
 }
 
 fn count(counts: &mut Counts, law: &'static str, by: usize) {

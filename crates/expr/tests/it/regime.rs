@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sglsim_expr::{
-    Context, Decision, Expr, Symbol, Values, max_of, min, min_of, min_of_feasible, piecewise, sum,
+    Context, Decision, Expr, Symbol, Values, fixed_point, max, max_of, min, min_of,
+    min_of_feasible, piecewise, sum,
 };
 
 fn arms() -> (Context, Vec<Expr>) {
@@ -69,9 +70,39 @@ fn only_what_counts_is_told() {
     assert_eq!(words([2.0, 4.0, 8.0, 8.0]).len(), 1);
     assert_eq!(words([2.0, 4.0, 8.0, -1.0])[1], "kernel: min_of safe (3)");
     assert!(e.active_arms(&Values::new()).is_err());
-    // Sums are not looked into, unnamed bounds are not told.
+    // Unnamed bounds are not told, in a sum or outside.
     let n = cx.symbol(Symbol::int("n")).unwrap();
     let i = cx.index("i");
     let total = sum(&i, 1, &n, min(&i * &i, &n));
     assert_eq!(total.active_arms(&Values::from([("n", 5.0)])).unwrap(), []);
+}
+
+#[test]
+fn sums_and_fixed_points_are_looked_into() {
+    let cx = Context::new();
+    let n = cx.symbol(Symbol::int("n").at_least(0.0).at_most(99.0)).unwrap();
+    let i = cx.index("i");
+    let kernel =
+        min_of_feasible([("square", i.pow(2), cx.truth(true)), ("flat", 10 + &n, n.ge(2))]);
+    let total = sum(&i, 1, &n, kernel.named("kernel", "", "")).named("total", "", "");
+    let words = |e: &Expr, at: Values| -> Vec<String> {
+        e.active_arms(&at).unwrap().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        words(&(&total + 1), Values::from([("n", 5.0)])),
+        [
+            "kernel: min_of square (1), 1400.0 % before flat (15), in 3 of 5 terms of total",
+            "kernel: min_of flat (15), 6.7 % before square (16), in 2 of 5 terms of total",
+        ]
+    );
+    assert_eq!(
+        words(&total, Values::from([("n", 1.0)])),
+        ["kernel: min_of square (1), in the one term of total"]
+    );
+    assert_eq!(words(&total, Values::from([("n", 0.0)])), Vec::<String>::new());
+    assert_eq!(words(&total, Values::from([("n", 65.0)])), Vec::<String>::new());
+    let y = cx.unknown("y");
+    let slow = (-&y + 20).named("slow", "", "");
+    let root = fixed_point(&y, 0, 100, max(slow, 4).named("pace", "", ""));
+    assert_eq!(words(&root, Values::new()), ["pace: max slow (10), 60.0 % before 4 (4)"]);
 }

@@ -32,6 +32,7 @@ def scip(case):
         model.hideOutput()
         model.setParam("numerics/feastol", 1e-9)
         model.setParam("limits/gap", 0.0)
+        model.setParam("timing/clocktype", 1)
         model.setParam("limits/time", 20)
         model.readProblem(os.path.join(folder, "model.nl"))
         model.optimize()
@@ -207,6 +208,38 @@ fn a_linear_plan_is_solved_by_highs_and_scip() {
         let (best, _) = enumerate(&module, &points, *sense);
         is_best(&module, &answer[0], best.unwrap());
         is_best(&module, &answer[1], best.unwrap());
+    }
+}
+
+/// The closed form of a sum over kernels divides by the difference of two slopes, which may be zero.
+#[test]
+fn closed_sums_of_kernels_are_solved_as_enumeration_does() {
+    const RANGES: [(&str, i32, i32); 3] = [("n", 1, 6), ("k", 1, 6), ("m", 0, 3)];
+    let cx = Context::new();
+    let knobs: Vec<Expr> = RANGES
+        .iter()
+        .map(|(name, lo, hi)| {
+            let symbol = Symbol::int(*name).at_least(f64::from(*lo)).at_most(f64::from(*hi));
+            cx.symbol(symbol).unwrap()
+        })
+        .collect();
+    let [n, k, m] = knobs.as_slice() else { unreachable!() };
+    let j = cx.index("j");
+    let kernels = min_of_feasible([
+        ("general", max(&j * n / 6, &j * k / 4) + 3, cx.truth(true)),
+        ("tuned", &j * (n + k) / 8 + 5, cx.truth(true)),
+        ("small", &j * m + 9, k.le(3)),
+    ]);
+    let time = sum(&j, 1, 24, kernels).named("time", "", "of all steps");
+    assert!(!time.to_string().contains("sum("), "no loop is left");
+    let module = Module::new("kernels", "cost", &time + 200 / n + 150 / k - 40 * m);
+    let module = knobs.iter().fold(module, Module::variable);
+    let points = grid(&RANGES);
+    let senses = [Sense::Minimise, Sense::Maximise];
+    let Some(answers) = solve(&senses.map(|sense| (&module, sense)), false) else { return };
+    for (sense, answer) in senses.iter().zip(&answers) {
+        let (best, _) = enumerate(&module, &points, *sense);
+        is_best(&module, &answer[0], best.unwrap());
     }
 }
 

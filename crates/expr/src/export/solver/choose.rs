@@ -136,7 +136,7 @@ impl Reformulator<'_> {
     }
 
     /// Binaries of which one is 1; the last of two is what the first is not.
-    fn picks(&mut self, name: &str, count: usize) -> Vec<Linear> {
+    pub(super) fn picks(&mut self, name: &str, count: usize) -> Vec<Linear> {
         match count {
             0 | 1 => vec![Linear::constant(1.0); count],
             2 => {

@@ -11,6 +11,7 @@
 //! | piecewise | a binary for each branch, allowed where its guard holds and none before it does |
 //! | condition | binary with a bound for either case; nothing between, by 1 for integers, by a millionth of their range for reals |
 //! | `ceil`, `floor` | integer within 1; quotients of integers are multiplied out |
+//! | where two lines cross | integer, by the lines multiplied out |
 //! | `c ^ y` | `exp(y ln c)` |
 //! | sum | its terms, where its limits allow them |
 //! | fixed point | a variable and its equation |
@@ -21,6 +22,7 @@
 //! a row to its tolerance only, so evaluate what it returns with [`Module::evaluate`].
 
 mod choose;
+mod clipped;
 mod logic;
 mod model;
 mod nl;

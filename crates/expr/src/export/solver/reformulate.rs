@@ -21,7 +21,7 @@ const FEW_TERMS: usize = 6;
 pub(super) struct Reformulator<'a> {
     pub(super) arena: &'a Arena,
     pub(super) model: Model,
-    names: Names,
+    pub(super) names: Names,
     uses: Uses,
     polarities: HashMap<Id, Polarity>,
     /// The value of each part.
@@ -62,8 +62,11 @@ pub(super) fn reformulate(
         grains: logic::grains(&arena, &roots),
     };
     writer.declare(module, &roots);
-    for id in arena.reachable(&roots) {
-        if !arena.facts(id).boolean && !writer.values.contains_key(&id) {
+    let all = arena.reachable(&roots);
+    let inside = arena.inside_clipped(&all, &writer.uses);
+    for id in all {
+        let valued = arena.facts(id).boolean || inside.contains(&id);
+        if !valued && !writer.values.contains_key(&id) {
             let value = writer.value(id)?;
             let value = writer.named(id, value)?;
             writer.values.insert(id, value);
@@ -111,7 +114,7 @@ impl Reformulator<'_> {
         }
     }
 
-    fn add(&mut self, mut variable: Variable) -> usize {
+    pub(super) fn add(&mut self, mut variable: Variable) -> usize {
         if variable.lo <= -UNBOUNDED {
             variable.lo = f64::NEG_INFINITY;
         }
@@ -216,7 +219,10 @@ impl Reformulator<'_> {
             Node::Max(arms) => self.extremum(id, &arms, true)?,
             Node::Min(arms) => self.extremum(id, &arms, false)?,
             Node::Ceil(a) => self.rounded(id, a, true),
-            Node::Floor(a) => self.rounded(id, a, false),
+            Node::Floor(a) => match self.arena.clipped(a) {
+                Some(clipped) => self.crossing(id, &clipped)?,
+                None => self.rounded(id, a, false),
+            },
             Node::Piecewise { arms, otherwise } => self.piecewise(id, &arms, otherwise)?,
             Node::MinOf(choices) => self.least(id, &choices)?,
             Node::Table { table, index } => self.entry(id, table, index)?,
