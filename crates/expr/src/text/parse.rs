@@ -354,6 +354,14 @@ impl<'a> Reader<'a> {
 
     /// Minus the product of factors.
     fn negated(&mut self, factors: &[Factor], start: usize) -> Operand {
+        if let [Factor { base, exponent }] = factors
+            && exponent.is_one()
+            && let Some(n) = self.arena.constant(base.id)
+        {
+            // Of `-1.0`, which is no product: that would be the exact −1.
+            let said = base.said;
+            return Operand { said, ..self.number(n.neg(), start..base.span.end) };
+        }
         let ids: Vec<(Id, Number)> =
             factors.iter().map(|factor| (factor.base.id, factor.exponent)).collect();
         let known = self.product_known(factors);

@@ -234,6 +234,13 @@ fn contraction_goes_through_loops_and_tables() {
     let [n_side, _] = contracted(&squares, [(0.0, 100.0), (0.0, 2.0)], (40.0, 60.0)).unwrap();
     assert_eq!(n_side, Interval::point(5.0), "30 to 31 for four terms, 91 for six");
     assert_eq!(contracted(&squares, [(0.0, 4.0), (0.0, 2.0)], (40.0, 60.0)), None);
+    // A term without a feasible kernel bounds how many there are.
+    let kernel = min_of_feasible([("only", &x + &i, x.gt(16 * &i))]);
+    let some = sum(&i, 1, &n, kernel);
+    for target in [(0.0, 9.0), (0.0, f64::INFINITY)] {
+        let [n_side, _] = contracted(&some, [(0.0, 3.0), (0.0, 5.0)], target).unwrap();
+        assert_eq!(n_side, Interval::point(0.0));
+    }
     // u = u / 2 + x / 4 is x / 2.
     let u = cx.unknown("u");
     let root = fixed_point(&u, -100, 100, max(&u / 2 + &x / 4, -50));

@@ -62,6 +62,8 @@ fn every_operation_is_read_back() {
     let (i, i2) = (cx.index("i"), cx.index("i"));
     reads_back(&(&x / 0.3 + &x / 0.3 + -&x / 0.7));
     reads_back(&((&odd * 1.0 * &n).pow(0.25) * odd.pow(-3) + odd.pow(0.3) * 2.0 / 3));
+    reads_back(&max(&odd - 7.0, -1.0));
+    reads_back(&max(&odd - 7.0, -1));
     reads_back(&(&n * 2 / 3 - 1 / &odd + 7 / (&n * &odd) + 1e300 + 0.1));
     reads_back(&(sglsim_expr::pow(2, -&n) + sglsim_expr::exp(-&odd) * sglsim_expr::ln(&odd)));
     reads_back(&sglsim_expr::piecewise(

@@ -122,6 +122,10 @@ fn trips(terms: &[Interval], sum: Interval) -> (usize, Option<usize>) {
     let (mut least, mut most) = (0.0, 0.0);
     let mut from = 0;
     for (before, term) in terms.iter().enumerate() {
+        // A term without any value, such as a choice of kernels of which none is feasible.
+        if term.lo > term.hi {
+            return (from, Some(before));
+        }
         (least, most) = (least + term.lo, most + term.hi);
         if most < sum.lo {
             from = before + 2;
