@@ -197,7 +197,12 @@ impl RoutePolicy for Bucket {
         }
         let characters = request.prompt().tokens() * self.config.characters_per_token;
         let chosen = if self.is_uneven() {
-            self.members.iter().min_by_key(|member| member.load)
+            // Of equal loads the first in the order of the pool, which joining may not have kept.
+            let position =
+                |member: &Member| workers.iter().position(|worker| worker.id() == member.worker);
+            self.members
+                .iter()
+                .min_by_key(|member| (member.load, position(member).unwrap_or(usize::MAX)))
         } else {
             let is_in = |member: &&Member| (member.range.0..=member.range.1).contains(&characters);
             self.members.iter().find(is_in)

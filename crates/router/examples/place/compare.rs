@@ -73,16 +73,24 @@ pub(crate) fn compare(
 
 /// The answers that differ in the order of the workers that explains most.
 fn explain(settings: &Settings, pairs: &[(&str, Value)]) -> Result<Vec<(usize, String)>, String> {
-    let sizes: Vec<u32> = settings.pools().iter().map(|(workers, _)| *workers).collect();
+    let pools = settings.pools();
     let mut best: Option<Vec<(usize, String)>> = None;
-    for first in orders(sizes[0]) {
-        for second in sizes.get(1).map_or_else(|| vec![Vec::new()], |size| orders(*size)) {
-            let differences = replay(settings, &[first.clone(), second], pairs)?;
-            if best.as_ref().is_none_or(|best| differences.len() < best.len()) {
-                best = Some(differences);
-            }
-            if best.as_ref().is_some_and(Vec::is_empty) {
-                return Ok(Vec::new());
+    for first in orders(pools[0].0) {
+        for second in pools.get(1).map_or_else(|| vec![Vec::new()], |(size, _)| orders(*size)) {
+            // In its own order, apart from that of ties, a `bucket` has the workers that joined.
+            let joined = match pools[0].1 {
+                PolicyConfig::Bucket(_) => orders(pools[0].0),
+                _ => vec![Vec::new()],
+            };
+            for joined in joined {
+                let differences =
+                    replay(settings, &[first.clone(), second.clone()], &joined, pairs)?;
+                if best.as_ref().is_none_or(|best| differences.len() < best.len()) {
+                    best = Some(differences);
+                }
+                if best.as_ref().is_some_and(Vec::is_empty) {
+                    return Ok(Vec::new());
+                }
             }
         }
     }
@@ -92,11 +100,12 @@ fn explain(settings: &Settings, pairs: &[(&str, Value)]) -> Result<Vec<(usize, S
 fn replay(
     settings: &Settings,
     orders: &[Vec<u32>],
+    joined: &[u32],
     pairs: &[(&str, Value)],
 ) -> Result<Vec<(usize, String)>, String> {
     let scripts: [Script; 2] = Default::default();
     let mut driver = Driver::with_policies(settings, orders, &|config, streams, pool| {
-        following(config, streams, &scripts[pool])
+        following(config, streams, joined, &scripts[pool])
     })?;
     let mut differences = Vec::new();
     for (at, (operation, theirs)) in pairs.iter().enumerate() {
@@ -180,6 +189,7 @@ const DRAWS: usize = 1000;
 fn following(
     config: PolicyConfig,
     streams: RngStreams,
+    joined: &[u32],
     script: &Script,
 ) -> Result<Box<dyn RoutePolicy>, RouteError> {
     fn boxed<P: RoutePolicy + Clone + 'static>(
@@ -200,7 +210,13 @@ fn following(
             let draws = if config.has_tree { 1 } else { DRAWS };
             boxed(CacheAware::new(config, streams)?, script, draws)
         }
-        PolicyConfig::Bucket(config) => boxed(Bucket::new(config)?, script, 1),
+        PolicyConfig::Bucket(config) => {
+            let mut policy = Bucket::new(config)?;
+            for worker in joined {
+                policy.on_added(WorkerId(*worker));
+            }
+            boxed(policy, script, 1)
+        }
         PolicyConfig::RoundRobin => boxed(RoundRobin::new(), script, 1),
         other => other.build(streams)?,
     })

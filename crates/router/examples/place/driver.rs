@@ -32,6 +32,9 @@ enum Routing {
     Pair(PdRouter),
 }
 
+/// What is answered beside the operation and the id.
+type Answer = Vec<(&'static str, Value)>;
+
 /// Who has a request.
 #[derive(Clone, Copy)]
 enum Placed {
@@ -114,16 +117,16 @@ impl Driver {
     /// Does what one line says and answers with one line.
     pub(crate) fn run(&mut self, line: &str) -> Result<String, String> {
         let operation = read(line)?;
-        let mut answer = Map::new();
-        answer.insert("op".into(), operation.op.clone().into());
-        if let Some(id) = &operation.id {
-            answer.insert("id".into(), id.clone().into());
-        }
-        answer.extend(self.operate(&operation)?);
-        Ok(Value::from(answer).to_string())
+        let answer = self.operate(&operation)?;
+        let op = ("op", Value::from(operation.op));
+        let id = operation.id.map(|id| ("id", Value::from(id)));
+        let fields = std::iter::once(op).chain(id).chain(answer);
+        let fields: Vec<String> =
+            fields.map(|(name, value)| format!("\"{name}\": {value}")).collect();
+        Ok(format!("{{{}}}", fields.join(", ")))
     }
 
-    fn operate(&mut self, o: &Operation) -> Result<Map<String, Value>, String> {
+    fn operate(&mut self, o: &Operation) -> Result<Answer, String> {
         match o.op.as_str() {
             "send" => self.send(o),
             "done" => {
@@ -136,7 +139,7 @@ impl Driver {
                 if let Some(flight) = self.take(o)? {
                     self.end(&flight, Outcome::Abandoned);
                 }
-                Ok(Map::new())
+                Ok(Answer::new())
             }
             "sleep" => {
                 let seconds = o.s.ok_or("`s` is missing")?;
@@ -145,13 +148,13 @@ impl Driver {
                 if self.now.seconds() >= self.settings.polls.get() {
                     self.polled();
                 }
-                Ok(Map::new())
+                Ok(Answer::new())
             }
             // What the real router asks its workers for beside requests; nothing is asked here.
-            "calls" => Ok(Map::from_iter([("calls".to_owned(), json!({}))])),
+            "calls" => Ok(vec![("calls", json!({}))]),
             "start" => {
                 *self = Self::new(&self.settings.with(&start(o))?)?;
-                Ok(Map::new())
+                Ok(Answer::new())
             }
             other => {
                 let hint = Nearest::to(other, OPERATIONS);
@@ -160,7 +163,7 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, o: &Operation) -> Result<Map<String, Value>, String> {
+    fn send(&mut self, o: &Operation) -> Result<Answer, String> {
         let id = id(o)?;
         if self.requests.contains_key(id) {
             return Err(format!("`id`: there is a request `{id}` already"));
@@ -193,7 +196,7 @@ impl Driver {
     }
 
     /// The worker fails, and so does every one that the router tries after it.
-    fn fail(&mut self, o: &Operation) -> Result<Map<String, Value>, String> {
+    fn fail(&mut self, o: &Operation) -> Result<Answer, String> {
         let Some(mut flight) = self.take(o)? else { return Ok(status(UNAVAILABLE)) };
         let mut code = o.status.unwrap_or(500);
         let mut retried = Vec::new();
@@ -213,7 +216,7 @@ impl Driver {
         }
         let mut answer = status(code);
         if !retried.is_empty() {
-            answer.insert("retried_on".into(), retried.into());
+            answer.push(("retried_on", retried.into()));
         }
         Ok(answer)
     }
@@ -286,7 +289,7 @@ fn read(line: &str) -> Result<Operation, String> {
         let place = format!(" at line {} column {}", inner.line(), inner.column());
         let message = inner.to_string().replace(&place, "");
         match field.as_str() {
-            "." => format!("column {}: {message}", inner.column()),
+            "." | "?" => format!("column {}: {message}", inner.column()),
             field => format!("`{field}`, column {}: {message}", inner.column()),
         }
     })?;
@@ -335,8 +338,8 @@ fn prompt(o: &Operation) -> Result<Prompt, String> {
     Ok(Prompt::new(characters(&decimal.join(" "))))
 }
 
-fn status(code: u16) -> Map<String, Value> {
-    Map::from_iter([("status".to_owned(), code.into())])
+fn status(code: u16) -> Answer {
+    vec![("status", code.into())]
 }
 
 fn names(placed: Placed) -> impl Iterator<Item = (&'static str, u32)> {
@@ -347,6 +350,6 @@ fn names(placed: Placed) -> impl Iterator<Item = (&'static str, u32)> {
     std::iter::once(first).chain(second)
 }
 
-fn places(placed: Placed) -> Map<String, Value> {
-    names(placed).map(|(role, at)| (role.to_owned(), at.into())).collect()
+fn places(placed: Placed) -> Answer {
+    names(placed).map(|(role, at)| (role, at.into())).collect()
 }

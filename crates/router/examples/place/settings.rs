@@ -8,7 +8,7 @@ use sglsim_router::{
     AssignmentMode, BucketConfig, CacheAwareConfig, CircuitBreakerConfig, ManualConfig,
     PolicyConfig, RetryConfig,
 };
-use sglsim_units::{Nearest, Seconds};
+use sglsim_units::{Nearest, RngStreams, Seconds};
 
 /// Every option, and what it means.
 pub(crate) const OPTIONS: [(&str, &str); 27] = [
@@ -230,6 +230,9 @@ impl Settings {
         }
         if self.decode_policy == Some(Policy::Bucket) {
             return Err("`bucket` is for prefill workers: `prefill_policy`".into());
+        }
+        for (_, config) in self.pools() {
+            config.build(RngStreams::new(0)).map_err(said)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod cache_aware;
 mod config;
 mod conformance;
+mod place;
 mod pools;
 
 use ron::extensions::Extensions;
