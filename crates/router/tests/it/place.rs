@@ -56,8 +56,8 @@ fn a_wrong_answer_is_not_explained() {
                 let old = format!("\"worker\": {worker}}}");
                 if answers[at].contains(&old) {
                     let new = format!("\"worker\": {}}}", (worker + 1) % 2);
-                    let right =
-                        std::mem::replace(&mut answers[at], answers[at].replace(&old, &new));
+                    let changed = answers[at].replace(&old, &new);
+                    let right = std::mem::replace(&mut answers[at], changed);
                     let wrong = compare::compare(
                         &Settings::default(),
                         &operations[first..end],
