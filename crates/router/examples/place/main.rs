@@ -84,8 +84,6 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Arguments>, St
             "--against" => against = Some(value()?),
             flag if flag.starts_with("--") => {
                 let name = flag.trim_start_matches('-').replace('-', "_");
-                let known = Settings::know(&name);
-                known.map_err(|hint| format!("there is no option `{flag}`{hint}"))?;
                 settings.set(&name, &value()?)?;
             }
             _ if file.is_some() => return Err(format!("one file too many: `{argument}`")),

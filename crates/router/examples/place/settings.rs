@@ -123,12 +123,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether there is an option `name`; otherwise the one that may be meant.
-    pub(crate) fn know(name: &str) -> Result<(), Nearest> {
-        let names = || OPTIONS.iter().map(|(name, _)| *name);
-        if names().any(|known| known == name) { Ok(()) } else { Err(Nearest::to(name, names())) }
-    }
-
     /// Gives the option `name` a value.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
