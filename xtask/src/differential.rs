@@ -1,4 +1,5 @@
-//! Compares the drivers of `sglsim-radix` and `sglsim-sched` with answers recorded from SGLang.
+//! Compares the drivers of `sglsim-radix`, `sglsim-sched` and `sglsim-router` with answers recorded
+//! from SGLang and sglang-router.
 //!
 //! A folder holds pairs of files: `NAME.jsonl` with operations or scenarios, one JSON object a line,
 //! and `NAME[.pageN][.capC][.hostN][.POLICY][.WRITE_POLICY].expected.jsonl` with what the real code
@@ -45,20 +46,23 @@ const EXPECTED: &str = ".expected.jsonl";
 fn compare(root: &Path, recording: &Path) -> Result<(usize, usize), String> {
     let name = recording.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.strip_suffix(EXPECTED).unwrap_or(&name);
-    let (first, settings) = stem.split_once('.').unwrap_or((stem, ""));
-    let input = [stem, first]
+    let (short, settings) = stem.split_once('.').unwrap_or((stem, ""));
+    let input = [stem, short]
         .map(|name| recording.with_file_name(format!("{name}.jsonl")))
         .into_iter()
         .find(|path| path.exists())
-        .ok_or_else(|| format!("{}: there is no {first}.jsonl beside it", recording.display()))?;
+        .ok_or_else(|| format!("{}: there is no {short}.jsonl beside it", recording.display()))?;
     let read =
         |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-    let is_replay = read(&input)?.lines().next().is_some_and(|line| line.contains("\"op\""));
+    let operations = read(&input)?;
+    let first = operations.lines().next().unwrap_or_default();
+    if first.contains("\"start\"") {
+        return compare_routing(root, &name, &input, recording);
+    }
+    let is_replay = first.contains("\"op\"");
     let (package, example) =
         if is_replay { ("sglsim-radix", "replay") } else { ("sglsim-sched", "admission") };
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["run", "--quiet", "--release", "--locked", "-p", package]);
-    cargo.args(["--example", example, "--"]);
+    let mut cargo = driver(root, package, example);
     for setting in settings.split('.').filter(|setting| !setting.is_empty()) {
         if let Some(page) = setting.strip_prefix("page") {
             cargo.args(["--page-size", page]);
@@ -96,6 +100,43 @@ fn compare(root: &Path, recording: &Path) -> Result<(usize, usize), String> {
     }
     if ours.lines().count() != theirs.lines().count() {
         return Err(format!("{name}: the number of answers differs"));
+    }
+    Ok((answers, differ))
+}
+
+/// The command that runs an example.
+fn driver(root: &Path, package: &str, example: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).args(["run", "--quiet", "--release", "--locked", "-p", package]);
+    cargo.args(["--example", example, "--"]);
+    cargo
+}
+
+/// Compares recorded placements: the driver prints what differs, and last how many answers do.
+fn compare_routing(
+    root: &Path,
+    name: &str,
+    input: &Path,
+    recording: &Path,
+) -> Result<(usize, usize), String> {
+    let absolute =
+        |path: &Path| fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()));
+    let mut cargo = driver(root, "sglsim-router", "place");
+    let output = cargo
+        .arg("--against")
+        .args([absolute(recording)?, absolute(input)?])
+        .output()
+        .map_err(|error| format!("cannot start {cargo:?}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (differences, summary) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
+    let counts: Vec<usize> =
+        summary.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [_, answers, differ] = counts[..] else {
+        return Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    };
+    // A difference takes three lines.
+    for line in differences.lines().take(3 * SHOWN) {
+        println!("{name}: {line}");
     }
     Ok((answers, differ))
 }

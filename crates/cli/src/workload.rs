@@ -1,5 +1,7 @@
 //! What a workload is, found by drawing it to its end.
 
+use ron::Options;
+use ron::extensions::Extensions;
 use ron::ser::PrettyConfig;
 use serde::Serialize;
 use sglsim_engine::{DeploymentPlan, Finished, Request, Workload, WorkloadConfig};
@@ -126,5 +128,7 @@ impl Facts {
 /// A law as a scenario file writes it, on one line.
 pub(crate) fn law(law: &impl Serialize) -> String {
     let pretty = PrettyConfig::new().compact_structs(true).compact_arrays(true).compact_maps(true);
-    ron::ser::to_string_pretty(law, pretty).expect("a law is plain data")
+    // As in a scenario file: `CacheAware(…)`, not `CacheAware((…))`.
+    let options = Options::default().with_default_extension(Extensions::UNWRAP_VARIANT_NEWTYPES);
+    options.to_string_pretty(law, pretty).expect("a law is plain data")
 }

@@ -338,37 +338,27 @@ impl Simulation {
         Ok(Rank { batch, scheduler, kv_used: 0 })
     }
 
-    fn routing(&mut self) -> Result<Routing, EngineError> {
+    fn routing(&mut self) -> Result<Routing, ScenarioError> {
         let config = &self.scenario.router;
         let streams = RngStreams::new(self.scenario.seed);
         let own = std::mem::take(&mut self.routing);
         let [first, second] = own;
-        let mut next = 0;
-        let mut ids = |count: u32| {
-            let from = next;
-            next += count;
-            (from..next).map(WorkerId)
-        };
-        let build = |own: Option<Box<dyn RoutePolicy>>, named: Option<&_>, stream: u64| match own {
-            Some(policy) => Ok(policy),
-            None => {
-                let policy: &sglsim_router::PolicyConfig = named.unwrap_or(&config.policy);
-                policy.build(streams.child(stream)).map_err(ScenarioError::Router)
+        let pools = &self.plan.pools;
+        let policies = config.policies(pools.len() == 2);
+        let router = |own: Option<Box<dyn RoutePolicy>>, at: usize| {
+            let before: u32 = pools[..at].iter().map(|pool| pool.workers).sum();
+            let workers = (before..before + pools[at].workers).map(WorkerId);
+            if let Some(policy) = own {
+                return Ok(Router::new(policy, workers));
             }
+            let policy = policies[at].build(streams.child(at as u64));
+            let router = Router::new(policy.map_err(ScenarioError::Router)?, workers);
+            let is_counted = policies[at].is_load_counted(pools.len() == 2);
+            Ok(if is_counted { router } else { router.without_load() })
         };
-        Ok(match self.plan.pools.as_slice() {
-            [one] => Routing::One(Router::new(build(first, None, 0)?, ids(one.workers))),
-            [prefill, decode] => {
-                let prefill = Router::new(
-                    build(first, config.prefill_policy.as_ref(), 0)?,
-                    ids(prefill.workers),
-                );
-                let decode = Router::new(
-                    build(second, config.decode_policy.as_ref(), 1)?,
-                    ids(decode.workers),
-                );
-                Routing::Pair(PdRouter::new(prefill, decode))
-            }
+        Ok(match pools.as_slice() {
+            [_] => Routing::One(router(first, 0)?),
+            [_, _] => Routing::Pair(PdRouter::new(router(first, 0)?, router(second, 1)?)),
             _ => unreachable!("a deployment has one pool or two"),
         })
     }

@@ -65,7 +65,9 @@ pub use sglsim_kernels::{ParallelPlan, StepFeatures};
 pub use sglsim_radix::{
     EvictionPolicy, Key, NodeId, PageSize, PrefixCache, PrefixMatch, Prompt, RadixCache, Span,
 };
-pub use sglsim_router::{PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView};
+pub use sglsim_router::{
+    CacheAwareConfig, PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView,
+};
 pub use sglsim_sched::{
     BatchState, CLIP_MAX_NEW_TOKENS, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs,
     ForwardBatch, ForwardMode, Labels, LongestOutputFirst, LongestPrefixMatch, Memory,

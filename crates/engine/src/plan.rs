@@ -97,6 +97,7 @@ impl DeploymentPlan {
                 )?,
             ],
         };
+        scenario.router.check(pools.len() == 2).map_err(ScenarioError::Router)?;
         let transfer = match pools.as_slice() {
             [prefill, decode] => {
                 let link = prefill.topology.scale_out();

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use sglsim_kernels::MoeA2aBackend;
 use sglsim_model::Dtype;
 use sglsim_radix::EvictionPolicy;
-use sglsim_router::PolicyConfig;
+use sglsim_router::{PolicyConfig, RouteError};
 use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
+use sglsim_units::RngStreams;
 use sglsim_workload::WorkloadConfig;
 
 pub use error::ScenarioError;
@@ -235,6 +236,30 @@ pub struct RouterConfig {
     pub prefill_policy: Option<PolicyConfig>,
     /// Policy among decode workers.
     pub decode_policy: Option<PolicyConfig>,
+}
+
+impl RouterConfig {
+    /// The policy of each pool: of the only one, or of prefill and decode workers.
+    pub(crate) fn policies(&self, is_disaggregated: bool) -> Vec<PolicyConfig> {
+        if is_disaggregated {
+            let of = |own: Option<PolicyConfig>| own.unwrap_or(self.policy);
+            vec![of(self.prefill_policy), of(self.decode_policy)]
+        } else {
+            vec![self.policy]
+        }
+    }
+
+    /// Whether every policy can be made and is where it may be.
+    pub(crate) fn check(&self, is_disaggregated: bool) -> Result<(), RouteError> {
+        for (at, policy) in self.policies(is_disaggregated).into_iter().enumerate() {
+            policy.build(RngStreams::new(0))?;
+            if matches!(policy, PolicyConfig::Bucket(_)) && !(is_disaggregated && at == 0) {
+                let pool = if is_disaggregated { "the decode pool" } else { "a single pool" };
+                return Err(RouteError::PrefillOnly { policy: "bucket", pool });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What happens to a request whose prompt no worker can ever hold.

@@ -7,7 +7,7 @@ mod steps;
 use std::fmt;
 
 use sglsim_kernels::TransferProgram;
-use sglsim_router::{PdRouter, RouteRequest, Router};
+use sglsim_router::{Outcome, PdPair, PdResponse, PdRouter, Response, RouteRequest, Router};
 use sglsim_sched::{BatchState, DisaggregationMode, Labels, Notice, SchedError, Slot, Submission};
 use sglsim_units::{RequestId, SimTime, TokenCount, WorkerId};
 use sglsim_workload::{Finished, Request, Workload, output_content};
@@ -276,20 +276,30 @@ impl Run<'_> {
 
     fn refuse(&mut self, id: RequestId) -> Result<(), EngineError> {
         self.emit(&Event::Refused { id });
-        self.leave(id, 0)
+        self.leave(id, 0, Outcome::Abandoned)
     }
 
     /// A request leaves the system: the router and the workload are told.
-    fn leave(&mut self, id: RequestId, output: TokenCount) -> Result<(), EngineError> {
+    fn leave(
+        &mut self,
+        id: RequestId,
+        output: TokenCount,
+        outcome: Outcome,
+    ) -> Result<(), EngineError> {
         let live = self.live.remove(id);
+        let (routing_key, at) = (None, self.now);
         let told = match &mut self.routing {
-            Routing::One(router) => router.finished(live.prefill.worker),
-            Routing::Pair(router) => router.finished(sglsim_router::PdPair {
-                prefill: live.prefill.worker,
-                decode: live.decode.worker,
-            }),
+            Routing::One(router) => {
+                let worker = live.prefill.worker;
+                router.finished(&Response { worker, routing_key, outcome, at })
+            }
+            Routing::Pair(router) => {
+                let pair = PdPair { prefill: live.prefill.worker, decode: live.decode.worker };
+                let (prefill, decode) = (outcome, outcome);
+                router.finished(&PdResponse { pair, routing_key, prefill, decode, at })
+            }
         };
-        let (at, seed) = (self.now, self.seed);
+        let seed = self.seed;
         told.map_err(|source| EngineError::Router { at, seed, source })?;
         let output_len = u32::try_from(output).unwrap_or(u32::MAX);
         self.workload.on_finished(&Finished { id, at: self.now, output_len });
@@ -355,7 +365,7 @@ impl Run<'_> {
             Notice::Retracted { id, .. } => self.emit(&Event::Retracted { id, worker, rank }),
             Notice::Finished { id, generated, .. } => {
                 self.emit(&Event::Finished { id, worker, rank, generated });
-                self.leave(id, generated)?;
+                self.leave(id, generated, Outcome::Success)?;
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sglsim_radix::{Prompt, Span};
-use sglsim_router::{PolicyConfig, RouteRequest, Router};
+use sglsim_router::{Outcome, PolicyConfig, Response, RouteRequest, Router};
 use sglsim_units::{RngStreams, SimTime, WorkerId};
 
 /// A prompt of 20 spans: a system prompt of 16, a conversation of 1024, and its own end.
@@ -41,10 +41,16 @@ fn benches(c: &mut Criterion) {
                     let prompt = next.next().expect("it never ends");
                     let request = RouteRequest::new(prompt, SimTime::ZERO);
                     let worker = router.route(&request).expect("all are healthy");
-                    in_flight.push_back(worker);
+                    let response = Response {
+                        worker,
+                        routing_key: None,
+                        outcome: Outcome::Success,
+                        at: SimTime::ZERO,
+                    };
+                    in_flight.push_back(response);
                     if in_flight.len() > 256 {
                         let done = in_flight.pop_front().expect("256 are in flight");
-                        router.finished(done).expect("it is in the pool");
+                        router.finished(&done).expect("it is in the pool");
                     }
                     worker
                 });

@@ -1,6 +1,7 @@
 //! Why a request could not be routed, or a configuration was refused.
 
 use std::fmt;
+use std::ops::RangeBounds;
 
 use sglsim_units::WorkerId;
 
@@ -14,19 +15,26 @@ pub enum RouteError {
         /// Name of the policy.
         policy: String,
     },
-    /// Every worker is unhealthy.
-    #[error("`{policy}` has no healthy worker: {workers} of {workers} are unhealthy")]
-    NoHealthyWorker {
+    /// No worker may be chosen.
+    #[error(
+        "`{policy}` has no worker to choose: all {workers} are unhealthy or cut off by their circuit breaker"
+    )]
+    NoAvailableWorker {
         /// Name of the policy.
         policy: String,
         /// Number of workers.
         workers: usize,
     },
-    /// A policy chose what it may not choose: a bug in it.
-    #[error(
-        "`{policy}` chose position {position} of {workers} workers, which is {}",
-        if *position < *workers { "unhealthy" } else { "out of range" }
-    )]
+    /// A policy has no worker for this request.
+    #[error("`{policy}` cannot place the request: {reason}")]
+    NotPlaced {
+        /// Name of the policy.
+        policy: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A policy chose what is not there: a bug in it.
+    #[error("`{policy}` chose position {position} of {workers} workers")]
     InvalidChoice {
         /// Name of the policy.
         policy: String,
@@ -49,9 +57,17 @@ pub enum RouteError {
         /// Name of the parameter.
         field: &'static str,
         /// The refused value.
-        value: f64,
+        value: String,
         /// What is allowed.
         allowed: &'static str,
+    },
+    /// A policy that sglang-router has for prefill pools only.
+    #[error("`{policy}` is for prefill pools, and cannot be the policy of {pool}")]
+    PrefillOnly {
+        /// Name of the policy.
+        policy: &'static str,
+        /// Whose policy it was to be.
+        pool: &'static str,
     },
     /// Routing to one pool of a disaggregated deployment failed.
     #[error("cannot route to the {pool} pool")]
@@ -62,6 +78,21 @@ pub enum RouteError {
         #[source]
         source: Box<RouteError>,
     },
+}
+
+impl RouteError {
+    /// Whether `value` is in the range that `allowed` describes.
+    pub(crate) fn check<N: PartialOrd + fmt::Display>(
+        field: &'static str,
+        value: N,
+        range: impl RangeBounds<N>,
+        allowed: &'static str,
+    ) -> Result<(), Self> {
+        if range.contains(&value) {
+            return Ok(());
+        }
+        Err(Self::OutOfRange { field, value: value.to_string(), allowed })
+    }
 }
 
 /// A pool of workers of a disaggregated deployment.

@@ -1,8 +1,8 @@
 //! Prefill/decode disaggregation: two pools, two policies.
 
-use sglsim_units::WorkerId;
+use sglsim_units::{SimTime, WorkerId};
 
-use crate::{Pool, RouteError, RouteRequest, Router};
+use crate::{Outcome, Pool, Response, RouteError, RouteRequest, Router, RoutingKey};
 
 /// Chooses a prefill and a decode worker for each request, independently of each other.
 ///
@@ -15,7 +15,7 @@ use crate::{Pool, RouteError, RouteRequest, Router};
 ///
 /// ```
 /// use sglsim_radix::{Prompt, Span};
-/// use sglsim_router::{PdRouter, RoundRobin, RouteRequest, Router};
+/// use sglsim_router::{Outcome, PdRouter, PdResponse, RoundRobin, RouteRequest, Router};
 /// use sglsim_units::{SimTime, WorkerId};
 ///
 /// let pool = |ids: [u32; 2]| Router::new(Box::new(RoundRobin::new()), ids.map(WorkerId));
@@ -23,7 +23,13 @@ use crate::{Pool, RouteError, RouteRequest, Router};
 /// let prompt = Prompt::new(vec![Span::new(1, 10)]);
 /// let pair = router.route(&RouteRequest::new(&prompt, SimTime::ZERO))?;
 /// assert_eq!((pair.prefill, pair.decode), (WorkerId(0), WorkerId(2)));
-/// router.finished(pair)?;
+/// router.finished(&PdResponse {
+///     pair,
+///     routing_key: None,
+///     prefill: Outcome::Success,
+///     decode: Outcome::Success,
+///     at: SimTime::ZERO,
+/// })?;
 /// # Ok::<(), sglsim_router::RouteError>(())
 /// ```
 #[derive(Debug)]
@@ -39,6 +45,21 @@ pub struct PdPair {
     pub prefill: WorkerId,
     /// Decodes.
     pub decode: WorkerId,
+}
+
+/// The end of a response that a pair of workers gave, or of an attempt to get one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PdResponse {
+    /// The pair.
+    pub pair: PdPair,
+    /// The routing key of its request.
+    pub routing_key: Option<RoutingKey>,
+    /// How it ended at the prefill worker.
+    pub prefill: Outcome,
+    /// How it ended at the decode worker.
+    pub decode: Outcome,
+    /// When \[s\].
+    pub at: SimTime,
 }
 
 impl PdRouter {
@@ -76,18 +97,22 @@ impl PdRouter {
     pub fn route(&mut self, request: &RouteRequest<'_>) -> Result<PdPair, RouteError> {
         let prefill = self.prefill.choose(request).map_err(in_pool(Pool::Prefill))?;
         let decode = self.decode.choose(request).map_err(in_pool(Pool::Decode))?;
-        Ok(PdPair { prefill: self.prefill.begin(prefill), decode: self.decode.begin(decode) })
+        self.prefill.begin(prefill, request.routing_key());
+        self.decode.begin(decode, request.routing_key());
+        Ok(PdPair { prefill, decode })
     }
 
-    /// Notes that the response of a request to `pair` has ended.
+    /// Notes that a response has ended.
     ///
     /// # Errors
     ///
     /// [`RouteError::Pool`] around [`RouteError::UnknownWorker`] if a worker has left its pool.
-    pub fn finished(&mut self, pair: PdPair) -> Result<(), RouteError> {
-        let prefill = self.prefill.finished(pair.prefill).map_err(in_pool(Pool::Prefill));
-        let decode = self.decode.finished(pair.decode).map_err(in_pool(Pool::Decode));
-        prefill.and(decode)
+    pub fn finished(&mut self, response: &PdResponse) -> Result<(), RouteError> {
+        let PdResponse { pair, routing_key, at, .. } = *response;
+        let of = |worker, outcome| Response { worker, routing_key, outcome, at };
+        let prefill = self.prefill.finished(&of(pair.prefill, response.prefill));
+        let decode = self.decode.finished(&of(pair.decode, response.decode));
+        prefill.map_err(in_pool(Pool::Prefill)).and(decode.map_err(in_pool(Pool::Decode)))
     }
 }
 

@@ -10,14 +10,18 @@ use crate::{RouteError, RouteRequest, WorkerView};
 ///
 /// # Implementing
 ///
-/// *Observes* the request and a view of every worker of its pool, each signal as fresh as
+/// *Observes* the request and a view of every worker that may be chosen, each signal as fresh as
 /// [`WorkerView`] says; *controls* the choice only; *owns* its state and its random stream, which
-/// is handed in at construction. *Called* once per request, in the order of simulated time.
+/// is handed in at construction. *Called* once per attempt, in the order of simulated time.
+///
+/// Workers that are unhealthy, or whose circuit breaker is open, are not shown: as in
+/// sglang-router, a policy never sees them. Between two calls any worker can vanish from
+/// `workers` and come back; only [`on_removed`](RoutePolicy::on_removed) means that it is gone.
 ///
 /// Laws, checked by `testing::conformance` (feature `testing`):
 ///
-/// 1. the choice is a position in `workers`, and that worker is healthy;
-/// 2. no worker, or none that is healthy, is an error and not a panic;
+/// 1. the choice is a position in `workers`;
+/// 2. a request that cannot be placed is an error and not a panic;
 /// 3. equal calls from an equal state give equal answers.
 ///
 /// And by `testing::symmetry`, for a policy to which all workers are alike:
@@ -39,11 +43,12 @@ pub trait RoutePolicy: fmt::Debug + Send {
     /// Name in configuration files and reports, such as `"cache_aware"`.
     fn name(&self) -> &str;
 
-    /// Position in `workers` of the one that gets `request`.
+    /// Position in `workers` of the one that gets `request`. There is at least one.
     ///
     /// # Errors
     ///
-    /// [`RouteError::NoWorkers`] and [`RouteError::NoHealthyWorker`].
+    /// [`RouteError::NotPlaced`] if the policy has no worker for this request; the router answers
+    /// it with status 503.
     fn route(
         &mut self,
         request: &RouteRequest<'_>,
@@ -53,26 +58,18 @@ pub trait RoutePolicy: fmt::Debug + Send {
     /// Called when a response of `worker` has ended. Does nothing by default.
     fn on_finished(&mut self, _worker: WorkerId) {}
 
+    /// Called when `worker` has joined the pool. Does nothing by default.
+    fn on_added(&mut self, _worker: WorkerId) {}
+
     /// Called when `worker` has left the pool. Does nothing by default.
     fn on_removed(&mut self, _worker: WorkerId) {}
 }
 
-/// Positions of the healthy workers.
-pub(crate) fn healthy(workers: &[WorkerView]) -> impl Iterator<Item = usize> + Clone + '_ {
-    workers.iter().enumerate().filter(|(_, worker)| worker.is_healthy()).map(|(at, _)| at)
-}
-
-/// Number of the healthy workers, at least one.
-pub(crate) fn count_healthy(policy: &str, workers: &[WorkerView]) -> Result<usize, RouteError> {
-    let policy = || policy.to_owned();
-    match (workers.len(), healthy(workers).count()) {
-        (0, _) => Err(RouteError::NoWorkers { policy: policy() }),
-        (workers, 0) => Err(RouteError::NoHealthyWorker { policy: policy(), workers }),
-        (_, healthy) => Ok(healthy),
-    }
-}
-
-/// Position of the `nth` healthy worker.
-pub(crate) fn nth_healthy(workers: &[WorkerView], nth: usize) -> usize {
-    healthy(workers).nth(nth).expect("`nth` is below the number of healthy workers")
+/// Position of the first worker with the least of what `measure` says; there is a worker.
+pub(crate) fn first_least<N: Ord>(
+    workers: &[WorkerView],
+    measure: impl Fn(&WorkerView) -> N,
+) -> usize {
+    let least = workers.iter().enumerate().min_by_key(|(_, worker)| measure(worker));
+    least.expect("a policy is shown at least one worker").0
 }

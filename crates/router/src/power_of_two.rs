@@ -4,17 +4,19 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use sglsim_units::RngStreams;
 
-use crate::policy::{count_healthy, nth_healthy};
 use crate::{RouteError, RoutePolicy, RouteRequest, WorkerView};
 
-/// The less loaded of two distinct healthy workers drawn at random; the first of them on a tie.
+/// The less loaded of two distinct workers drawn at random; the first of them on a tie.
 ///
 /// Load is the polled token count if it is known of both, else the number of requests in flight.
 ///
 /// # Source
 ///
-/// sglang-router 0.3.2, `policies/power_of_two.rs`. With SGLang 0.5.23 token counts are never
-/// known (it has no `/get_load`), so that the counts in flight decide.
+/// sglang-router 0.3.2, `policies/power_of_two.rs`. It polls `/get_load` of every worker each
+/// `worker_startup_check_interval`, and takes workers that do not know it, as those of SGLang
+/// 0.5.23, for equally loaded from the first poll on: the policy is then [`Random`](crate::Random).
+/// Before one pool it is that from the beginning, as the router does not count requests in flight
+/// for it there ([`PolicyConfig::is_load_counted`](crate::PolicyConfig::is_load_counted)).
 #[derive(Clone, Debug)]
 pub struct PowerOfTwo {
     rng: Pcg64Mcg,
@@ -38,14 +40,12 @@ impl RoutePolicy for PowerOfTwo {
         _request: &RouteRequest<'_>,
         workers: &[WorkerView],
     ) -> Result<usize, RouteError> {
-        let healthy = count_healthy(self.name(), workers)?;
-        if healthy == 1 {
-            return Ok(nth_healthy(workers, 0));
+        if workers.len() == 1 {
+            return Ok(0);
         }
-        let first = self.rng.random_range(0..healthy);
-        let other = self.rng.random_range(0..healthy - 1);
+        let first = self.rng.random_range(0..workers.len());
+        let other = self.rng.random_range(0..workers.len() - 1);
         let second = if other >= first { other + 1 } else { other };
-        let (first, second) = (nth_healthy(workers, first), nth_healthy(workers, second));
         let (a, b) = (&workers[first], &workers[second]);
         let first_wins = match (a.polled_tokens(), b.polled_tokens()) {
             (Some(a), Some(b)) => a <= b,

@@ -4,10 +4,9 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use sglsim_units::RngStreams;
 
-use crate::policy::{count_healthy, nth_healthy};
 use crate::{RouteError, RoutePolicy, RouteRequest, WorkerView};
 
-/// Uniform over the healthy workers.
+/// Uniform over the workers.
 ///
 /// # Source
 ///
@@ -35,7 +34,6 @@ impl RoutePolicy for Random {
         _request: &RouteRequest<'_>,
         workers: &[WorkerView],
     ) -> Result<usize, RouteError> {
-        let healthy = count_healthy(self.name(), workers)?;
-        Ok(nth_healthy(workers, self.rng.random_range(0..healthy)))
+        Ok(self.rng.random_range(0..workers.len()))
     }
 }

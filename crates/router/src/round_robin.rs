@@ -1,9 +1,8 @@
 //! One after the other.
 
-use crate::policy::{count_healthy, nth_healthy};
 use crate::{RouteError, RoutePolicy, RouteRequest, WorkerView};
 
-/// A counter modulo the number of healthy workers.
+/// A counter modulo the number of workers that may be chosen.
 ///
 /// # Source
 ///
@@ -31,9 +30,8 @@ impl RoutePolicy for RoundRobin {
         _request: &RouteRequest<'_>,
         workers: &[WorkerView],
     ) -> Result<usize, RouteError> {
-        let healthy = count_healthy(self.name(), workers)?;
-        let turn = self.counter % healthy;
+        let turn = self.counter % workers.len();
         self.counter = self.counter.wrapping_add(1);
-        Ok(nth_healthy(workers, turn))
+        Ok(turn)
     }
 }

@@ -13,7 +13,7 @@ use sglsim_radix::Prompt;
 use sglsim_radix::testing::prompts;
 use sglsim_units::{Seconds, SimTime, WorkerId};
 
-use crate::{RouteError, RoutePolicy, RouteRequest, WorkerView};
+use crate::{RouteError, RoutePolicy, RouteRequest, RoutingKey, WorkerView};
 
 /// Something that happens to a router.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Event {
     Route {
         /// Its prompt.
         prompt: Prompt,
+        /// Its routing key.
+        key: Option<u32>,
         /// Time since the last one.
         after: Seconds,
     },
@@ -30,12 +32,12 @@ pub enum Event {
         /// Of which worker, modulo their number; nothing happens if it has none.
         worker: usize,
     },
-    /// A worker becomes healthy or unhealthy.
-    Health {
+    /// A worker can be chosen from now on, or not.
+    Available {
         /// Which, modulo their number.
         worker: usize,
-        /// What it becomes.
-        is_healthy: bool,
+        /// Whether it can.
+        is_available: bool,
     },
     /// A worker says how many tokens it has, or stops saying it.
     Poll {
@@ -51,10 +53,11 @@ pub fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
     let seconds = prop_oneof![Just(0.0), 0.0..100.0];
     let after = seconds.prop_filter_map("not a duration", |after| Seconds::new(after).ok());
     let event = prop_oneof![
-        8 => (prompts(), after).prop_map(|(prompt, after)| Event::Route { prompt, after }),
+        8 => (prompts(), proptest::option::of(0_u32..4), after)
+            .prop_map(|(prompt, key, after)| Event::Route { prompt, key, after }),
         3 => any::<usize>().prop_map(|worker| Event::Finish { worker }),
         2 => (any::<usize>(), any::<bool>())
-            .prop_map(|(worker, is_healthy)| Event::Health { worker, is_healthy }),
+            .prop_map(|(worker, is_available)| Event::Available { worker, is_available }),
         1 => (any::<usize>(), proptest::option::of(0_u64..1000))
             .prop_map(|(worker, tokens)| Event::Poll { worker, tokens }),
     ];
@@ -117,26 +120,42 @@ fn law(holds: bool, text: &str) -> Result<(), TestCaseError> {
     if holds { Ok(()) } else { Err(TestCaseError::fail(text.to_owned())) }
 }
 
-/// Lets the events happen and returns the choices; `None` where there was none to be made.
+/// Lets the events happen and returns the choices; `None` where a request could not be placed.
 fn play(
     policy: &mut dyn RoutePolicy,
     names: &[WorkerId],
     events: &[Event],
 ) -> Result<Vec<Option<usize>>, TestCaseError> {
     let mut workers: Vec<WorkerView> = names.iter().copied().map(WorkerView::new).collect();
+    let mut is_out = vec![false; names.len()];
+    for worker in names {
+        policy.on_added(*worker);
+    }
     let position = |which: usize| which.checked_rem(names.len());
     let mut now = SimTime::ZERO;
     let mut choices = Vec::new();
     for event in events {
         match event {
-            Event::Route { prompt, after } => {
+            Event::Route { prompt, key, after } => {
                 now += *after;
-                let choice = policy.route(&RouteRequest::new(prompt, now), &workers);
-                let choice = judge(choice, &workers)?;
+                let shown: Vec<WorkerView> = workers
+                    .iter()
+                    .zip(&is_out)
+                    .filter(|(_, out)| !**out)
+                    .map(|(w, _)| *w)
+                    .collect();
+                if shown.is_empty() {
+                    continue;
+                }
+                let key = key.map(|key| RoutingKey::of(&key.to_string()));
+                let request = RouteRequest::new(prompt, now).with_routing_key(key);
+                let choice = judge(policy.route(&request, &shown), &shown)?;
                 choices.push(choice);
                 if let Some(position) = choice {
-                    let view = workers[position];
-                    workers[position] = view.with_in_flight(view.in_flight() + 1);
+                    let chosen = shown[position];
+                    let at = names.iter().position(|name| *name == chosen.id());
+                    workers[at.expect("one of them was shown")] =
+                        chosen.with_in_flight(chosen.in_flight() + 1);
                 }
             }
             Event::Finish { worker } => {
@@ -147,9 +166,9 @@ fn play(
                     policy.on_finished(workers[at].id());
                 }
             }
-            Event::Health { worker, is_healthy } => {
+            Event::Available { worker, is_available } => {
                 if let Some(at) = position(*worker) {
-                    workers[at] = workers[at].with_health(*is_healthy);
+                    is_out[at] = !is_available;
                 }
             }
             Event::Poll { worker, tokens } => {
@@ -165,27 +184,16 @@ fn play(
 /// The choice, if it keeps the first two laws.
 fn judge(
     choice: Result<usize, RouteError>,
-    workers: &[WorkerView],
+    shown: &[WorkerView],
 ) -> Result<Option<usize>, TestCaseError> {
-    let healthy = workers.iter().filter(|worker| worker.is_healthy()).count();
     match choice {
         Ok(position) => {
-            law(position < workers.len(), "1: the choice is a position in `workers`")?;
-            law(workers[position].is_healthy(), "1: the chosen worker is healthy")?;
+            law(position < shown.len(), "1: the choice is a position in `workers`")?;
             Ok(Some(position))
         }
-        Err(RouteError::NoWorkers { .. }) => {
-            law(workers.is_empty(), "2: `NoWorkers` means that there is none")?;
-            Ok(None)
-        }
-        Err(RouteError::NoHealthyWorker { .. }) => {
-            let is_so = !workers.is_empty() && healthy == 0;
-            law(is_so, "2: `NoHealthyWorker` means that there are some, all unhealthy")?;
-            Ok(None)
-        }
-        Err(other) => {
-            law(healthy == 0, &format!("1: a healthy worker can be chosen, but: {other}"))?;
-            Err(TestCaseError::fail(format!("2: the error without a healthy worker is {other}")))
-        }
+        Err(RouteError::NotPlaced { .. }) => Ok(None),
+        Err(other) => Err(TestCaseError::fail(format!(
+            "2: a request that cannot be placed is `NotPlaced`, but: {other}"
+        ))),
     }
 }

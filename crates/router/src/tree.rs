@@ -18,8 +18,8 @@ use smallvec::SmallVec;
 /// long as it has not been evicted; passing a node does not refresh it, only the end of an inserted
 /// prompt is stamped; one match in eight stamps the node that it ends at.
 ///
-/// Where the real tree takes any tenant (a hash order), this one takes the most recent, then the
-/// first.
+/// Where the real tree takes any tenant (a hash order), this one takes the one stamped last, of
+/// equals the one that came to the node first.
 #[derive(Clone, Debug)]
 pub struct TenantTree {
     nodes: Vec<Node>,
@@ -28,6 +28,8 @@ pub struct TenantTree {
     children: HashTable<u32>,
     sizes: BTreeMap<WorkerId, u64>,
     epoch: u64,
+    /// Tenants that came to a node so far.
+    came: u64,
 }
 
 /// What [`TenantTree::match_prefix`] found.
@@ -59,6 +61,8 @@ struct Tenant {
     /// Children of the node that have this tenant: at 0 the node is a leaf of the tenant's tree.
     children: u32,
     stamp: u64,
+    /// When it came to the node, as a count of all that came.
+    came: u64,
 }
 
 impl Node {
@@ -87,6 +91,7 @@ impl TenantTree {
             children: HashTable::new(),
             sizes: BTreeMap::new(),
             epoch: 0,
+            came: 0,
         }
     }
 
@@ -209,7 +214,7 @@ impl TenantTree {
     fn choose_tenant(&mut self, at: u32) -> Option<WorkerId> {
         let node = &mut self.nodes[at as usize];
         if node.chosen.is_none_or(|chosen| node.find(chosen).is_err()) {
-            let recent = node.tenants.iter().max_by_key(|t| (t.stamp, Reverse(t.worker)));
+            let recent = node.tenants.iter().max_by_key(|t| (t.stamp, Reverse(t.came)));
             node.chosen = recent.map(|tenant| tenant.worker);
         }
         node.chosen
@@ -220,11 +225,16 @@ impl TenantTree {
         self.epoch - 1
     }
 
+    fn next_came(&mut self) -> u64 {
+        self.came += 1;
+        self.came
+    }
+
     /// Makes what is left of `cursor` a leaf under `parent` that `worker` has.
     fn add_leaf(&mut self, parent: u32, mut cursor: Cursor<'_, Span>, worker: WorkerId) {
         let tokens = cursor.left();
         let hash = cursor.hash_of_next(1, u64::from(parent));
-        let stamp = self.next_epoch();
+        let (stamp, came) = (self.next_epoch(), self.next_came());
         let mut run = SmallVec::new();
         cursor.for_each_run(tokens, |part| run.push(part));
         let leaf = self.place(Node {
@@ -232,7 +242,7 @@ impl TenantTree {
             tokens,
             hash,
             parent,
-            tenants: SmallVec::from_iter([Tenant { worker, children: 0, stamp }]),
+            tenants: SmallVec::from_iter([Tenant { worker, children: 0, stamp, came }]),
             chosen: Some(worker),
         });
         self.adopt(leaf);
@@ -241,9 +251,9 @@ impl TenantTree {
 
     /// Makes `worker` a tenant of `at` if it is none yet; its stamp is then that of the unused.
     fn attach(&mut self, at: u32, worker: WorkerId) {
-        let node = &mut self.nodes[at as usize];
-        if let Err(position) = node.find(worker) {
-            node.tenants.insert(position, Tenant { worker, children: 0, stamp: 0 });
+        if let Err(position) = self.nodes[at as usize].find(worker) {
+            let tenant = Tenant { worker, children: 0, stamp: 0, came: self.next_came() };
+            self.nodes[at as usize].tenants.insert(position, tenant);
             self.count_new(at, worker);
         }
     }

@@ -74,8 +74,8 @@ impl Workload for SlowWorkload {
 
 fn run_slowed(scenario: &Scenario, k: f64) -> Report {
     let mut scenario = scenario.clone();
-    if let PolicyConfig::CacheAware { eviction_interval, .. } = &mut scenario.router.policy {
-        *eviction_interval = Seconds::new(eviction_interval.get() * k).unwrap();
+    if let PolicyConfig::CacheAware(config) = &mut scenario.router.policy {
+        config.eviction_interval = Seconds::new(config.eviction_interval.get() * k).unwrap();
     }
     let streams = RngStreams::new(scenario.seed);
     let workload = scenario.workload.build(".".as_ref(), streams).unwrap();

@@ -3,8 +3,8 @@
 use proptest::option;
 use proptest::prelude::*;
 use sglsim_engine::{
-    Deployment, EvictionPolicy, PolicyConfig, PoolConfig, Report, Scenario, SchedulePolicyName,
-    Seconds, Simulation,
+    CacheAwareConfig, Deployment, EvictionPolicy, PolicyConfig, PoolConfig, Report, Scenario,
+    SchedulePolicyName, Seconds, Simulation,
 };
 
 /// So many cases, or what `PROPTEST_CASES` says.
@@ -55,13 +55,13 @@ fn router() -> impl Strategy<Value = PolicyConfig> {
         Just(PolicyConfig::RoundRobin),
         Just(PolicyConfig::Random),
         Just(PolicyConfig::PowerOfTwo),
-        Just(PolicyConfig::CacheAware {
+        Just(PolicyConfig::CacheAware(CacheAwareConfig {
             cache_threshold: 0.5,
             balance_abs_threshold: 4,
-            balance_rel_threshold: 1.5,
             eviction_interval: Seconds::new(1.0).unwrap(),
             max_tree_size: 10_000,
-        }),
+            ..CacheAwareConfig::default()
+        })),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use sglsim_radix::{Prompt, Span};
 use sglsim_router::{CacheAware, CacheAwareConfig, RoutePolicy, RouteRequest, WorkerView};
-use sglsim_units::{Seconds, SimTime, WorkerId};
+use sglsim_units::{RngStreams, Seconds, SimTime, WorkerId};
 
 fn prompt(spans: &[(u64, u32)]) -> Prompt {
     spans.iter().map(|&(content, len)| Span::new(content, len)).collect()
@@ -13,7 +13,7 @@ fn workers<const N: usize>(loads: [u32; N]) -> [WorkerView; N] {
 }
 
 fn policy(config: CacheAwareConfig) -> CacheAware {
-    CacheAware::new(config).expect("allowed")
+    CacheAware::new(config, RngStreams::new(0)).expect("allowed")
 }
 
 fn route(policy: &mut CacheAware, prompt: &Prompt, at: f64, workers: &[WorkerView]) -> usize {
@@ -53,27 +53,15 @@ fn a_lopsided_pool_is_balanced_first() {
 }
 
 #[test]
-fn unhealthy_workers_count_for_the_balance_but_are_not_chosen() {
-    let mut policy = policy(CacheAwareConfig::default());
-    let chat = prompt(&[(1, 10)]);
-    assert_eq!(route(&mut policy, &chat, 0.0, &workers([0, 0, 0])), 0);
-    let [a, b, c] = workers([0, 100, 90]);
-    let sick = [a.with_health(false), b, c];
-    // Out of balance because of the sick one: least load of the healthy.
-    assert_eq!(route(&mut policy, &chat, 0.0, &sick), 2);
-    // In balance: the tenant is sick, so the first healthy worker.
-    let [a, b, c] = workers([0, 9, 8]);
-    assert_eq!(route(&mut policy, &chat, 0.0, &[a.with_health(false), b, c]), 1);
-}
-
-#[test]
-fn a_tenant_that_is_no_worker_is_forgotten() {
+fn a_tenant_that_may_not_be_chosen_is_forgotten() {
     let mut policy = policy(CacheAwareConfig::default());
     let chat = prompt(&[(1, 10)]);
     assert_eq!(route(&mut policy, &chat, 0.0, &workers([0, 0])), 0);
     let rest = &workers([0, 0])[1..];
     assert_eq!(route(&mut policy, &chat, 0.0, rest), 0);
     assert_eq!(policy.tree().size(WorkerId(0)), 0);
+    assert_eq!(policy.tree().size(WorkerId(1)), 0, "a prompt of last resort is not entered");
+    assert_eq!(route(&mut policy, &chat, 0.0, rest), 0);
     assert_eq!(policy.tree().size(WorkerId(1)), 10);
 }
 
@@ -97,7 +85,7 @@ fn eviction_runs_once_an_interval() {
     route(&mut policy, &prompt(&[(6, 10)]), 119.0, &pool);
     assert_eq!(policy.tree().size(WorkerId(0)), 40);
     let never = CacheAwareConfig { eviction_interval: Seconds::ZERO, ..config };
-    let mut policy = CacheAware::new(never).unwrap();
+    let mut policy = CacheAware::new(never, RngStreams::new(0)).unwrap();
     for content in 0..5 {
         route(&mut policy, &prompt(&[(content, 10)]), 1e6, &pool);
     }

@@ -7,6 +7,8 @@ use sglsim_router::{
 };
 use sglsim_units::{RngStreams, Seconds};
 
+use crate::read;
+
 #[test]
 fn policies_of_sglang_keep_the_laws() {
     let eager = CacheAwareConfig {
@@ -20,15 +22,25 @@ fn policies_of_sglang_keep_the_laws() {
         PolicyConfig::Random,
         PolicyConfig::PowerOfTwo,
         PolicyConfig::default(),
-        eager.into(),
+        PolicyConfig::CacheAware(eager),
+        read("Bucket()").unwrap(),
+        read("Bucket(balance_abs_threshold: 10, balance_rel_threshold: 1.0)").unwrap(),
+        read("ConsistentHashing()").unwrap(),
+        read("Manual()").unwrap(),
+        read("Manual(assignment_mode: MinLoad, max_idle: 100.0)").unwrap(),
+        read("Manual(assignment_mode: MinGroup)").unwrap(),
     ] {
         let make = || config.build(RngStreams::new(5)).unwrap();
         testing::conformance(make);
         testing::symmetry(make);
     }
+    // On a ring every name has its places.
+    for text in ["PrefixHash(prefix_token_count: 3)", "ConsistentHashing(hash_ring: true)"] {
+        testing::conformance(|| read(text).unwrap().build(RngStreams::new(5)).unwrap());
+    }
     // With a tree that is emptied all the time.
     let forgetful = CacheAwareConfig { max_tree_size: 0, ..eager };
-    testing::conformance(|| PolicyConfig::from(forgetful).build(RngStreams::new(5)).unwrap());
+    testing::conformance(|| PolicyConfig::CacheAware(forgetful).build(RngStreams::new(5)).unwrap());
 }
 
 type Choose = fn(&[WorkerView]) -> Result<usize, RouteError>;
@@ -52,13 +64,11 @@ impl RoutePolicy for Wrong {
 
 #[test]
 fn a_broken_law_is_named() {
-    let ignores_health: Choose = |workers| match workers.len() {
-        0 => Err(RouteError::NoWorkers { policy: "wrong".to_owned() }),
-        _ => Ok(0),
-    };
+    let lost: Choose = |workers| Ok(workers.len());
+    let gives_up: Choose = |_| Err(RouteError::NoWorkers { policy: "wrong".to_owned() });
     let cases = [
-        (ignores_health, "1: the chosen worker is healthy"),
-        (|workers| Ok(workers.len()), "1: the choice is a position in `workers`"),
+        (lost, "1: the choice is a position in `workers`"),
+        (gives_up, "2: a request that cannot be placed is `NotPlaced`"),
     ];
     for (wrong, law) in cases {
         let check = || testing::conformance(|| Box::new(Wrong(wrong)));
