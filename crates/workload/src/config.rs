@@ -9,7 +9,7 @@ use crate::concurrency::MaxConcurrency;
 use crate::error::WorkloadError;
 use crate::laws::{Arrivals, LengthLaw};
 use crate::request::Workload;
-use crate::synthetic::{Sessions, SharedPrefix, Synthetic, SyntheticConfig};
+use crate::synthetic::{LabelLaws, Sessions, SharedPrefix, Synthetic, SyntheticConfig};
 use crate::trace::{ReplayOptions, Trace, TraceFormat};
 
 /// What arrives: a trace, or requests drawn from laws.
@@ -148,6 +148,8 @@ enum Wire {
         #[serde(default)]
         sessions: Option<Sessions>,
         #[serde(default)]
+        labels: Option<LabelLaws>,
+        #[serde(default)]
         requests: Option<u64>,
         #[serde(default)]
         duration: Option<f64>,
@@ -198,6 +200,6 @@ macro_rules! wire {
 wire! {
     file, format, block_size, max_concurrency;
     speed, limit, max_new_tokens;
-    arrivals, input_len, output_len, prefix, sessions, requests, duration, max_new_tokens,
+    arrivals, input_len, output_len, prefix, sessions, labels, requests, duration, max_new_tokens,
     max_concurrency
 }

@@ -3,6 +3,7 @@
 use sglsim_hw::Architecture;
 
 use super::Coefficients;
+use crate::host_copy::HostCopyCoefficients;
 use crate::operator::attention::{
     DECODE, DECODE_FP8, LATENT_DECODE, LATENT_DECODE_FP8, LATENT_PREFILL, LATENT_PREFILL_FP8,
     PREFILL, PREFILL_FP8,
