@@ -385,6 +385,7 @@ fn memory_options(
             chunk => chunk.and_then(|chunk| u32::try_from(chunk).ok()),
         },
         cuda_graph_max_bs: config.cuda_graph_max_bs,
+        disable_cuda_graph: config.disable_cuda_graph,
         max_running_requests: config.max_running_requests,
         max_total_tokens: config.max_total_tokens,
         page_size: config.page_size,
