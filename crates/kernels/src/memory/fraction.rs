@@ -115,7 +115,8 @@ mod tests {
     /// The token counts one by one, as SGLang 0.5.23 lists them
     /// (`arg_groups/cuda_graph_hook.py:generate_prefill_cuda_graph_batch_sizes`).
     fn listed(chunk: u32) -> usize {
-        let steps = (4..=32).step_by(4).chain((48..=256).step_by(16)).chain((288..=512).step_by(32));
+        let steps =
+            (4..=32).step_by(4).chain((48..=256).step_by(16)).chain((288..=512).step_by(32));
         let steps = steps.chain((576..=1024).step_by(64)).chain((1280..=4096).step_by(256));
         steps.chain((4608..=chunk).step_by(512)).filter(|size| *size <= chunk).count()
     }
