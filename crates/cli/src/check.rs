@@ -147,6 +147,17 @@ fn pool_lines(pool: &PoolPlan) -> Vec<(&'static str, String)> {
             format!("at most {}{ranks}", count(u64::from(scheduler.max_running_requests))),
         ),
     ];
+    if let Some(host) = &pool.host_tier {
+        lines.push((
+            "host tier",
+            format!(
+                "{} tokens{ranks} over {}, {}",
+                count(host.capacity),
+                pool.topology.host_link().name,
+                host.write_policy,
+            ),
+        ));
+    }
     if scheduler.mode != DisaggregationMode::Decode {
         let chunk = match scheduler.chunked_prefill_size {
             Some(chunk) => format!("{} tokens{ranks}", count(u64::from(chunk))),

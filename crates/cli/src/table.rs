@@ -86,11 +86,15 @@ fn totals(report: &Report) -> String {
         let refused = count(report.refused);
         let _ = write!(finished, ", {refused} refused (longer than a worker can hold)");
     }
-    let cached = format!(
+    let mut cached = format!(
         "{} of the input tokens were in a prefix cache ({})",
         count(report.total_cached_tokens),
         percent(report.cache_hit_rate()),
     );
+    if report.total_host_cached_tokens > 0 {
+        let host = count(report.total_host_cached_tokens);
+        let _ = write!(cached, ", {host} of them on the host");
+    }
     let tokens = format!(
         "{} in, {} out",
         count(report.total_input_tokens),

@@ -17,6 +17,7 @@ use crate::cost::{CostModel, LawCost};
 use crate::error::EngineError;
 use crate::event::StepQueue;
 use crate::fabric::{Fabric, FifoFabric};
+use crate::host::HostCopies;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
 use crate::plan::{DeploymentPlan, PoolPlan};
@@ -267,6 +268,7 @@ impl Simulation {
             transfer,
             observers: &mut self.observers,
             steps: StepQueue::default(),
+            copies: StepQueue::default(),
             live: LiveTable::default(),
             awake: Vec::new(),
             notices: Vec::new(),
@@ -313,7 +315,13 @@ impl Simulation {
             // A decode worker keeps no prefixes: what it holds came from a prefill worker.
             _ if decodes_only || pool.config.disable_radix_cache => Box::new(NoCache::new(page)),
             Some(make) => make(worker, page),
-            None => Box::new(RadixCache::new(page, pool.config.radix_eviction_policy)),
+            None => {
+                let cache = RadixCache::new(page, pool.config.radix_eviction_policy);
+                Box::new(match &pool.host_tier {
+                    Some(host) => cache.with_host_tier(host.capacity, host.write_policy),
+                    None => cache,
+                })
+            }
         };
         let scheduler: Box<dyn Scheduler> = match (&self.scheduler, decodes_only) {
             (Some(make), _) => make(worker, &config),
@@ -335,7 +343,10 @@ impl Simulation {
         };
         let batch = BatchState::new(config, Memory::new(kv, cache))
             .map_err(|source| ScenarioError::Scheduler { pool: pool.path, source })?;
-        Ok(Rank { batch, scheduler, kv_used: 0 })
+        let host = pool.host_tier.as_ref().map(|host| host.law.compile()).transpose();
+        let host = host.map_err(|source| ScenarioError::Pool { pool: pool.path, source })?;
+        let host = host.map(HostCopies::new);
+        Ok(Rank { batch, scheduler, kv_used: 0, host })
     }
 
     fn routing(&mut self) -> Result<Routing, ScenarioError> {

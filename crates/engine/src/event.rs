@@ -11,6 +11,8 @@ use sglsim_units::{SimTime, WorkerId};
 pub(crate) enum Class {
     /// A step is done.
     StepDone,
+    /// A copy to the host is done for which a worker waits.
+    CopyDone,
     /// KV has arrived.
     Delivery,
     /// A request arrives.
@@ -20,7 +22,7 @@ pub(crate) enum Class {
 /// Steps in progress, at most one for each worker.
 ///
 /// Deliveries and arrivals are kept by the fabric and the workload, which the engine asks for their
-/// next instant; ties between the three go by [`Class`], ties within by worker, submission or
+/// next instant; ties between them go by [`Class`], ties within by worker, submission or
 /// request order.
 #[derive(Debug, Default)]
 pub(crate) struct StepQueue {
@@ -41,14 +43,11 @@ impl StepQueue {
     }
 }
 
-/// The earliest of the three sources.
-pub(crate) fn next_event(
-    step: Option<SimTime>,
-    delivery: Option<SimTime>,
-    arrival: Option<SimTime>,
-) -> Option<(SimTime, Class)> {
-    let mut next = step.map(|at| (at, Class::StepDone));
-    for (at, class) in [(delivery, Class::Delivery), (arrival, Class::Arrival)] {
+/// The earliest of the sources, which are in the order of [`Class`].
+pub(crate) fn next_event(sources: [Option<SimTime>; 4]) -> Option<(SimTime, Class)> {
+    let classes = [Class::StepDone, Class::CopyDone, Class::Delivery, Class::Arrival];
+    let mut next: Option<(SimTime, Class)> = None;
+    for (at, class) in sources.into_iter().zip(classes) {
         if let Some(at) = at
             && next.is_none_or(|(earliest, _)| at < earliest)
         {
@@ -66,7 +65,7 @@ mod tests {
     fn at_equal_times_the_class_decides() {
         let at = |seconds: f64| SimTime::new(seconds).ok();
         let class = |step, delivery, arrival| {
-            next_event(step, delivery, arrival).map(|(at, class)| (at.seconds(), class))
+            next_event([step, None, delivery, arrival]).map(|(at, class)| (at.seconds(), class))
         };
         assert_eq!(class(at(1.0), at(1.0), at(1.0)), Some((1.0, Class::StepDone)));
         assert_eq!(class(None, at(1.0), at(1.0)), Some((1.0, Class::Delivery)));

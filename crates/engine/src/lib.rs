@@ -39,6 +39,7 @@ mod cost;
 mod error;
 mod event;
 mod fabric;
+mod host;
 mod metrics;
 mod observer;
 mod plan;
@@ -55,7 +56,7 @@ pub use error::EngineError;
 pub use fabric::{Delivery, Fabric, FifoFabric, Flow};
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Observer};
-pub use plan::{DeploymentPlan, PoolPlan};
+pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan};
 pub use report::{PoolReport, Report, WriteError};
 pub use scenario::{
     Deployment, Hardware, Oversized, PoolConfig, RouterConfig, Scenario, ScenarioError,
@@ -63,7 +64,8 @@ pub use scenario::{
 
 pub use sglsim_kernels::{ParallelPlan, StepFeatures};
 pub use sglsim_radix::{
-    EvictionPolicy, Key, NodeId, PageSize, PrefixCache, PrefixMatch, Prompt, RadixCache, Span,
+    Backup, EvictionPolicy, Key, NodeId, PageSize, PrefixCache, PrefixMatch, Prompt, RadixCache,
+    Span, WritePolicy,
 };
 pub use sglsim_router::{
     CacheAwareConfig, PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView,

@@ -23,6 +23,8 @@ pub struct RequestRecord {
     pub output_tokens: TokenCount,
     /// Leading tokens of its prompt found in the prefix cache at its first admission.
     pub cached_tokens: TokenCount,
+    /// How many of them came back from the host.
+    pub host_cached_tokens: TokenCount,
     /// Worker that prefilled it.
     pub prefill_worker: Option<WorkerId>,
     /// Worker that decoded it.
@@ -164,11 +166,12 @@ impl Observer for Metrics {
                 self.in_flight -= 1;
             }
             Event::Queued { id } => self.record(id).queued = Some(at),
-            Event::Admitted { id, cached, .. } => {
+            Event::Admitted { id, cached, host, .. } => {
                 let record = self.record(id);
                 if record.admitted.is_none() {
                     record.admitted = Some(at);
                     record.cached_tokens = cached.min(record.prompt_tokens);
+                    record.host_cached_tokens = host.min(record.cached_tokens);
                 }
             }
             Event::Prefilled { id } => {

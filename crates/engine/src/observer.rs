@@ -43,6 +43,8 @@ pub enum Event<'a> {
         id: RequestId,
         /// Leading tokens found in the prefix cache \[token\].
         cached: TokenCount,
+        /// How many of them came back from the host \[token\].
+        host: TokenCount,
         /// Whether it had been retracted before.
         again: bool,
     },

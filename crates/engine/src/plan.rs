@@ -5,10 +5,11 @@ use std::path::Path;
 use sglsim_expr::{Context, Values};
 use sglsim_hw::{Gpu, HwError, Link, Topology};
 use sglsim_kernels::{
-    Coefficients, KernelError, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan, StepLaw,
-    StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
+    Coefficients, HostCopyLaw, KernelError, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan,
+    StepLaw, StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
 };
 use sglsim_model::{ModelError, ModelShape};
+use sglsim_radix::WritePolicy;
 use sglsim_sched::{
     DisaggregationMode, PrefillDelayerConfig, SchedulePolicyName, SchedulerConfig, SchedulerName,
 };
@@ -64,6 +65,20 @@ pub struct PoolPlan {
     pub scheduler: SchedulerConfig,
     /// Decode batch sizes with a CUDA graph, ascending.
     pub cuda_graphs: Vec<u32>,
+    /// The host tier under the prefix cache of each attention rank.
+    pub host_tier: Option<HostTierPlan>,
+}
+
+/// A host tier worked out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HostTierPlan {
+    /// Tokens it holds \[token\].
+    pub capacity: TokenCount,
+    /// When KV is copied to it.
+    pub write_policy: WritePolicy,
+    /// Time of copies over the link to the host.
+    pub law: HostCopyLaw,
 }
 
 impl DeploymentPlan {
@@ -216,6 +231,12 @@ impl PoolPlan {
         let scheduler = scheduler_config(mode, config, &plan, &fit)
             .validated()
             .map_err(|source| ScenarioError::Scheduler { pool: path, source })?;
+        let host_tier = config.enable_hierarchical_cache.then(|| {
+            let (scope, link) = (format!("{scope}hicache_"), topology.host_link());
+            let law = HostCopyLaw::of(context, &scope, model, link, &coefficients, &plan)?;
+            HostTierPlan::of(config, law, fit.max_total_num_tokens)
+        });
+        let host_tier = host_tier.transpose().map_err(in_pool)?;
         let no_graphs = config.disable_cuda_graph || mode == DisaggregationMode::Prefill;
         let largest = if no_graphs { 0 } else { fit.settings.cuda_graph_max_bs };
         Ok(Self {
@@ -233,6 +254,7 @@ impl PoolPlan {
             program,
             scheduler,
             cuda_graphs: cuda_graph_sizes(largest),
+            host_tier,
         })
     }
 
@@ -253,6 +275,29 @@ impl PoolPlan {
     #[must_use]
     pub fn program(&self) -> StepProgram {
         self.program.clone()
+    }
+}
+
+impl HostTierPlan {
+    /// # Source
+    ///
+    /// SGLang 0.5.23, `mem_cache/pool_host/base.py:HostKVCache`.
+    fn of(config: &PoolConfig, law: HostCopyLaw, pool: TokenCount) -> Result<Self, KernelError> {
+        let page = TokenCount::from(config.page_size);
+        let tokens = if config.hicache_size > 0.0 {
+            let one = law.values().clone().with(law.tokens().name().unwrap_or_default(), 1.0);
+            config.hicache_size * 1e9 / law.bytes().evaluate(&one)?
+        } else {
+            config.hicache_ratio * pool as f64
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "SGLang's int(); a cast saturates"
+        )]
+        let pages = tokens as TokenCount / page;
+        let capacity = pages.saturating_add(1).saturating_mul(page);
+        Ok(Self { capacity, write_policy: config.hicache_write_policy, law })
     }
 }
 
@@ -297,6 +342,26 @@ fn check_pool(
             return refuse("schedule_policy", value, "fcfs, unless `scheduler` is sglang");
         }
     }
+    for (field, value) in
+        [("hicache_ratio", config.hicache_ratio), ("hicache_size", config.hicache_size)]
+    {
+        if !(0.0..=1e6).contains(&value) {
+            return refuse(field, value.to_string(), "from 0 to 1000000");
+        }
+    }
+    if config.enable_hierarchical_cache {
+        let because = match () {
+            () if mode == DisaggregationMode::Decode => "false in a pool that only decodes",
+            () if config.disable_radix_cache => "false with disable_radix_cache",
+            () if config.scheduler != SchedulerName::Sglang => {
+                "false, unless `scheduler` is sglang"
+            }
+            () => "",
+        };
+        if !because.is_empty() {
+            return refuse("enable_hierarchical_cache", "true".to_owned(), because);
+        }
+    }
     match config.chunked_prefill_size {
         Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
             "chunked_prefill_size",
@@ -321,6 +386,7 @@ fn memory_options(
             chunk => chunk.and_then(|chunk| u32::try_from(chunk).ok()),
         },
         cuda_graph_max_bs: config.cuda_graph_max_bs,
+        disable_cuda_graph: config.disable_cuda_graph,
         max_running_requests: config.max_running_requests,
         max_total_tokens: config.max_total_tokens,
         page_size: config.page_size,
@@ -355,6 +421,10 @@ fn scheduler_config(
     scheduler.prefill_decode_interval = config.prefill_decode_interval;
     scheduler.prefill_decode_interval_min_bs = config.prefill_decode_interval_min_bs;
     scheduler.min_free_slots = config.min_free_slots_delay;
+    scheduler.enable_priority_scheduling = config.enable_priority_scheduling;
+    scheduler.schedule_low_priority_values_first = config.schedule_low_priority_values_first;
+    scheduler.priority_scheduling_preemption_threshold =
+        config.priority_scheduling_preemption_threshold;
     scheduler.prefill_delayer = config.enable_prefill_delayer.then(PrefillDelayerConfig::default);
     if plan.dp_size > 1 {
         scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;
@@ -421,5 +491,10 @@ fn load_topology(hardware: &Hardware, base: &Path) -> Result<Topology, HwError> 
     let scale_up = Link::preset(hardware.scale_up.as_ref().unwrap_or(&gpu.scale_up))?;
     let scale_out = Link::preset(hardware.scale_out.as_ref().unwrap_or(&gpu.scale_out))?;
     let gpus_per_node = hardware.gpus_per_node.unwrap_or(gpu.gpus_per_node);
-    Topology::new(gpu, gpus_per_node, scale_up, scale_out)
+    let host_link = hardware.host_link.as_deref().map(Link::preset).transpose()?;
+    let topology = Topology::new(gpu, gpus_per_node, scale_up, scale_out)?;
+    Ok(match host_link {
+        Some(link) => topology.with_host_link(link),
+        None => topology,
+    })
 }

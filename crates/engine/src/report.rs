@@ -36,6 +36,8 @@ pub struct Report {
     pub total_output_tokens: TokenCount,
     /// Prompt tokens of completed requests that were found in a prefix cache.
     pub total_cached_tokens: TokenCount,
+    /// How many of these came back from the host.
+    pub total_host_cached_tokens: TokenCount,
     /// GPUs of all pools.
     pub gpus: u32,
     /// Time to first token \[s\].
@@ -126,6 +128,7 @@ impl Report {
             total_input_tokens: sum(|record| record.prompt_tokens),
             total_output_tokens: sum(|record| record.output_tokens),
             total_cached_tokens: sum(|record| record.cached_tokens),
+            total_host_cached_tokens: sum(|record| record.host_cached_tokens),
             gpus: plan.gpus(),
             ttft: seconds(RequestRecord::ttft),
             itl: Summary::of_gaps(&gaps),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sglsim_kernels::MoeA2aBackend;
 use sglsim_model::Dtype;
-use sglsim_radix::EvictionPolicy;
+use sglsim_radix::{EvictionPolicy, WritePolicy};
 use sglsim_router::{PolicyConfig, RouteError};
 use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
 use sglsim_units::RngStreams;
@@ -99,6 +99,10 @@ pub struct Hardware {
     /// The link between nodes, one per GPU, if not the GPU's usual one. KV travels over it.
     #[serde(default)]
     pub scale_out: Option<String>,
+    /// The link between a GPU and the memory of its host, if not the GPU's usual one. HiCache copies
+    /// over it.
+    #[serde(default)]
+    pub host_link: Option<String>,
 }
 
 /// The pools of workers.
@@ -186,6 +190,20 @@ pub struct PoolConfig {
     pub disable_radix_cache: bool,
     /// Which cached prefix goes first.
     pub radix_eviction_policy: EvictionPolicy,
+    /// Let priorities order the waiting queue and push running requests out.
+    pub enable_priority_scheduling: bool,
+    /// A smaller priority is the more urgent one.
+    pub schedule_low_priority_values_first: bool,
+    /// A request is pushed out only for one that is more urgent by more than this.
+    pub priority_scheduling_preemption_threshold: i64,
+    /// Keep prefixes in the memory of the host too (HiCache).
+    pub enable_hierarchical_cache: bool,
+    /// Size of the host tier, as a multiple of the KV pool.
+    pub hicache_ratio: f64,
+    /// Size of the host tier of one rank \[GB\]; 0 takes `hicache_ratio`.
+    pub hicache_size: f64,
+    /// When KV is copied to the host.
+    pub hicache_write_policy: WritePolicy,
 }
 
 impl Default for PoolConfig {
@@ -221,6 +239,13 @@ impl Default for PoolConfig {
             disable_cuda_graph: false,
             disable_radix_cache: false,
             radix_eviction_policy: EvictionPolicy::Lru,
+            enable_priority_scheduling: false,
+            schedule_low_priority_values_first: false,
+            priority_scheduling_preemption_threshold: 10,
+            enable_hierarchical_cache: false,
+            hicache_ratio: 2.0,
+            hicache_size: 0.0,
+            hicache_write_policy: WritePolicy::WriteThrough,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use sglsim_kernels::TransferProgram;
 use sglsim_router::{Outcome, PdPair, PdResponse, PdRouter, Response, RouteRequest, Router};
-use sglsim_sched::{BatchState, DisaggregationMode, Labels, Notice, SchedError, Slot, Submission};
+use sglsim_sched::{BatchState, DisaggregationMode, Notice, SchedError, Slot, Submission};
 use sglsim_units::{RequestId, SimTime, TokenCount, WorkerId};
 use sglsim_workload::{Finished, Request, Workload, output_content};
 
@@ -62,6 +62,8 @@ pub(crate) struct Run<'a> {
     pub(crate) metrics: Metrics,
     pub(crate) observers: &'a mut [Box<dyn Observer>],
     pub(crate) steps: StepQueue,
+    /// Workers that wait for a copy to the host before they can go on.
+    pub(crate) copies: StepQueue,
     pub(crate) live: LiveTable,
     /// Workers that choose a step now: idle ones that may have work, and those that overlap.
     pub(crate) awake: Vec<WorkerId>,
@@ -113,12 +115,22 @@ impl Run<'_> {
     /// Runs until nothing is left to happen.
     pub(crate) fn run(&mut self) -> Result<(), EngineError> {
         loop {
-            let next = next_event(self.steps.peek(), self.fabric.peek(), self.workload.peek());
+            let next = next_event([
+                self.steps.peek(),
+                self.copies.peek(),
+                self.fabric.peek(),
+                self.workload.peek(),
+            ]);
             match next {
                 Some((at, class)) if at <= self.now || self.awake.is_empty() => {
                     self.now = self.now.max(at);
                     match class {
                         Class::StepDone => self.step_done()?,
+                        Class::CopyDone => {
+                            if let Some(worker) = self.copies.pop() {
+                                self.wake(worker);
+                            }
+                        }
                         Class::Delivery => self.delivery()?,
                         Class::Arrival => self.arrival()?,
                     }
@@ -253,7 +265,7 @@ impl Run<'_> {
             stop_after: TokenCount::from(request.output_len),
             ignore_eos: request.ignore_eos,
             arrival: now,
-            labels: Labels::default(),
+            labels: request.labels,
         }
     }
 
@@ -332,8 +344,8 @@ impl Run<'_> {
         let running = self.workers[worker.index()].ranks[rank].batch.running();
         let decodes_from = running.steps() + 1;
         match notice {
-            Notice::Admitted { id, cached, again, .. } => {
-                self.emit(&Event::Admitted { id, cached, again });
+            Notice::Admitted { id, cached, host, again, .. } => {
+                self.emit(&Event::Admitted { id, cached, host, again });
                 if sends && cached > 0 {
                     // A cached prefix is sent before the rest is computed.
                     self.send(id, cached)?;

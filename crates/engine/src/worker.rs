@@ -6,6 +6,7 @@ use sglsim_sched::{BatchState, ForwardMode, SchedError, Scheduler};
 use sglsim_units::{Seconds, SimTime, TokenCount, WorkerId};
 
 use crate::cost::CostModel;
+use crate::host::HostCopies;
 
 /// One attention-DP rank.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Rank {
     pub(crate) scheduler: Box<dyn Scheduler>,
     /// KV slots in use that observers know of \[token\].
     pub(crate) kv_used: TokenCount,
+    /// Copies to and from the host tier of its cache, if there is one.
+    pub(crate) host: Option<HostCopies>,
 }
 
 /// A step of a worker.
@@ -82,11 +85,31 @@ impl Worker {
     pub(crate) fn choose_step(&mut self, now: SimTime) -> Result<bool, SchedError> {
         let mut any = false;
         for rank in &mut self.ranks {
+            if let Some(host) = &mut rank.host {
+                host.start(now, &mut rank.batch);
+                host.poll(now, &mut rank.batch);
+            }
             let mode = rank.scheduler.next_step(&mut rank.batch, now)?;
             rank.batch.begin_step(mode)?;
+            if let Some(host) = &mut rank.host {
+                host.start(now, &mut rank.batch);
+            }
             any |= mode != ForwardMode::Idle;
         }
         Ok(any)
+    }
+
+    /// Duration of a step of these features, which the slowest rank decides \[s\].
+    pub(crate) fn step_seconds(&mut self, features: &StepFeatures) -> f64 {
+        let step = self.cost.step_seconds(features);
+        let hosts = self.ranks.iter_mut().filter_map(|rank| rank.host.as_mut());
+        hosts.map(|host| host.step_seconds(step)).fold(step, f64::max)
+    }
+
+    /// When a rank that has requests but nothing to run may have memory again.
+    pub(crate) fn next_copy_done(&self) -> Option<SimTime> {
+        let waiting = self.ranks.iter().filter(|rank| !rank.batch.is_empty());
+        waiting.filter_map(|rank| rank.host.as_ref()?.next_done()).min()
     }
 
     /// Features of the step that the ranks chose; `serial` says whether the device waits for the host.

@@ -71,8 +71,15 @@ pub struct Gpu {
     pub scale_up: String,
     /// Preset name of the link between nodes, one per GPU.
     pub scale_out: String,
+    /// Preset name of the link to the memory of the host.
+    #[serde(default = "pcie5")]
+    pub host_link: String,
     /// Where the figures come from.
     pub source: String,
+}
+
+fn pcie5() -> String {
+    "PCIe5-x16".to_owned()
 }
 
 /// Dense peak rate of the matrix units by number format \[FLOP/s\]; `None` where there are none.

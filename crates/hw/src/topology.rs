@@ -22,6 +22,7 @@ pub struct Node {
 pub struct Topology {
     node: Node,
     scale_out: Link,
+    host_link: Link,
 }
 
 impl Topology {
@@ -29,7 +30,8 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// [`HwError::OutOfRange`] if `gpus_per_node` is zero or a figure of the GPU cannot be.
+    /// [`HwError::OutOfRange`] if `gpus_per_node` is zero or a figure of the GPU cannot be;
+    /// [`HwError::UnknownPreset`] if its `host_link` is no preset.
     pub fn new(
         gpu: Gpu,
         gpus_per_node: u32,
@@ -45,7 +47,14 @@ impl Topology {
                 allowed: ">= 1",
             });
         }
-        Ok(Self { node: Node { gpu, gpus: gpus_per_node, scale_up }, scale_out })
+        let host_link = Link::preset(&gpu.host_link)?;
+        Ok(Self { node: Node { gpu, gpus: gpus_per_node, scale_up }, scale_out, host_link })
+    }
+
+    /// The same with another link between each GPU and the memory of its host.
+    #[must_use]
+    pub fn with_host_link(self, host_link: Link) -> Self {
+        Self { host_link, ..self }
     }
 
     /// The nodes this GPU usually comes in.
@@ -88,6 +97,12 @@ impl Topology {
     #[must_use]
     pub fn scale_out(&self) -> &Link {
         &self.scale_out
+    }
+
+    /// The link between a GPU and the memory of its host.
+    #[must_use]
+    pub fn host_link(&self) -> &Link {
+        &self.host_link
     }
 
     /// The link over which the ranks of a group of `gpus` neighbours talk: `scale_up` if the group

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sglsim_units::Nearest;
 
 use crate::KernelError;
+use crate::host_copy::{HostCopyCoefficients, HostCopyTheta};
 use crate::operator::attention::{
     DecodeAttentionCoefficients, DecodeAttentionTheta, LatentPrefillCoefficients,
     LatentPrefillTheta, PrefillAttentionCoefficients, PrefillAttentionTheta,
@@ -177,6 +178,7 @@ coefficients! {
     all_to_all_combine: AllToAllCoefficients => AllToAllTheta, "Expert combine";
     host: HostCoefficients => HostTheta, "The worker's CPU";
     transfer: TransferCoefficients => TransferTheta, "KV from a prefill to a decode worker";
+    host_copy: HostCopyCoefficients => HostCopyTheta, "KV between a GPU and the tiers below it";
 }
 
 impl Coefficients {

@@ -62,6 +62,7 @@ mod error;
 mod features;
 mod graphs;
 mod hardware;
+mod host_copy;
 mod memory;
 pub mod operator;
 mod plan;
@@ -78,6 +79,7 @@ pub use error::KernelError;
 pub use features::{Features, RankFeatures, StepFeatures};
 pub use graphs::{cuda_graph_sizes, padded_batch};
 pub use hardware::Hardware;
+pub use host_copy::{HostCopyCoefficients, HostCopyLaw, HostCopyProgram, HostCopyTheta};
 pub use memory::{
     MemoryFit, MemoryLaw, MemoryOptions, Settings, default_chunked_prefill_size,
     default_cuda_graph_max_bs,

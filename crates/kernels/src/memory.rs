@@ -31,6 +31,8 @@ pub struct MemoryOptions {
     pub chunked_prefill_size: Option<u32>,
     /// Largest captured decode batch \[1\].
     pub cuda_graph_max_bs: Option<u32>,
+    /// Whether nothing is captured, neither decode nor prefill.
+    pub disable_cuda_graph: bool,
     /// Most requests that run at once, over all attention replicas \[1\].
     pub max_running_requests: Option<u32>,
     /// Most tokens in the KV cache of a rank \[token\].
@@ -53,6 +55,7 @@ impl Default for MemoryOptions {
             mem_fraction_static: None,
             chunked_prefill_size: None,
             cuda_graph_max_bs: None,
+            disable_cuda_graph: false,
             max_running_requests: None,
             max_total_tokens: None,
             page_size: 1,

@@ -232,28 +232,41 @@ impl PrefillAdder {
         if !enough {
             return Ok(AddReqResult::NoToken);
         }
-        let paged = signed(rest.next_multiple_of(self.page));
-        let extend = match self.rem_chunk {
-            None if !batch.extend_batch().is_empty() && paged >= self.rem_input => {
-                return Ok(AddReqResult::Other);
-            }
-            Some(chunk) if paged > chunk => {
-                let chunk = TokenCount::try_from(chunk).unwrap_or(0);
-                let cut = chunk - chunk % self.page;
-                if cut == 0 || batch.chunked_req().is_some() {
-                    return Ok(AddReqResult::Other);
-                }
-                cut
-            }
-            _ => rest,
+        let Some(extend) = self.first_slice(batch, rest - found.host_tokens) else {
+            return Ok(AddReqResult::Other);
         };
         if !self.is_let_through(batch) {
             return Ok(AddReqResult::Other);
         }
-        batch.admit(slot, found, extend)?;
+        let ready = batch.load_back(slot, found);
+        let rest = total - ready.tokens;
+        let extend = if ready.tokens < found.tokens + found.host_tokens {
+            // What is on the host is computed again.
+            let Some(extend) = self.first_slice(batch, rest) else {
+                return Ok(AddReqResult::Other);
+            };
+            extend
+        } else {
+            extend
+        };
+        batch.admit(slot, ready, extend)?;
         let new = if extend == rest { self.future(batch, slot, 0) } else { 0 };
         self.charge(extend, new);
         Ok(self.budget_state(batch))
+    }
+
+    /// How much of `rest` tokens a request computes first; `None` if the budget has nothing for it.
+    fn first_slice(&self, batch: &BatchState, rest: TokenCount) -> Option<TokenCount> {
+        let paged = signed(rest.next_multiple_of(self.page));
+        match self.rem_chunk {
+            None if !batch.extend_batch().is_empty() && paged >= self.rem_input => None,
+            Some(chunk) if paged > chunk => {
+                let chunk = TokenCount::try_from(chunk).unwrap_or(0);
+                let cut = chunk - chunk % self.page;
+                (cut > 0 && batch.chunked_req().is_none()).then_some(cut)
+            }
+            _ => Some(rest),
+        }
     }
 
     /// Tries a request once more that was refused for want of memory while nobody else is there.

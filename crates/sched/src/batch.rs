@@ -58,6 +58,8 @@ pub struct BatchState {
     notices: Vec<Notice>,
     /// Slots held by requests beside what the cache holds \[token\].
     private: TokenCount,
+    /// Tokens brought back from the host for the extend batch.
+    pub(crate) loaded: TokenCount,
 }
 
 impl BatchState {
@@ -96,6 +98,7 @@ impl BatchState {
             now: SimTime::ZERO,
             notices: Vec::new(),
             private: 0,
+            loaded: 0,
         })
     }
 

@@ -16,7 +16,7 @@ impl BatchState {
         let req = &mut self.requests[slot.index()];
         let found = self.memory.match_prefix(req.key(req.total() - 1));
         req.prefix = found.tokens;
-        req.matched = found.tokens;
+        req.matched = found.tokens + found.host_tokens;
         found
     }
 
@@ -79,11 +79,12 @@ impl BatchState {
         req.committed = found.tokens;
         req.cached = found.tokens;
         req.allocated = end.next_multiple_of(page);
+        let (cached, host) = (found.tokens, std::mem::take(&mut req.loaded));
         self.extend.push(ExtendSlice { slot, prefix: found.tokens, extend, last });
         if !last {
             self.chunked = Some(slot);
         }
-        self.notify(Notice::Admitted { slot, id, cached: found.tokens, again });
+        self.notify(Notice::Admitted { slot, id, cached, host, again });
         Ok(())
     }
 

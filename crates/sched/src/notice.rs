@@ -16,6 +16,8 @@ pub enum Notice {
         id: RequestId,
         /// Leading tokens found in the prefix cache.
         cached: TokenCount,
+        /// How many of them came from the host.
+        host: TokenCount,
         /// Whether it was here before and had been retracted.
         again: bool,
     },

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use sglsim_units::{RequestId, SimTime, TokenCount};
-
-use crate::request::Labels;
+use sglsim_units::{Labels, RequestId, SimTime, TokenCount};
 
 /// A waiting request as a queue order sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]

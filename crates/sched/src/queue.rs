@@ -85,7 +85,7 @@ fn fill_matches(batch: &mut BatchState, slots: &[Slot], entries: &mut [QueueEntr
         let found = batch.memory.match_prefix(req.key(total));
         ends.push(found.node);
         req.prefix = found.tokens;
-        req.matched = found.tokens.min(total - 1);
+        req.matched = (found.tokens + found.host_tokens).min(total - 1);
         entry.matched = req.matched;
         if found.tokens > CHECK_THRESHOLD {
             continue;

@@ -1,20 +1,7 @@
 //! A request as one rank knows it.
 
 use sglsim_radix::{Holding, Key, Prompt, Span};
-use sglsim_units::{RequestId, SimTime, TokenCount};
-
-/// What a request says of itself beside its tokens; none of it is needed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Labels {
-    /// Requests of different namespaces share no prefix (SGLang's `extra_key`: LoRA adapter, cache
-    /// salt).
-    pub namespace: u32,
-    /// How urgent it is; larger is more urgent unless the rank is told otherwise. Orders queues only
-    /// where priorities are switched on; the prefix cache may rank by it anywhere.
-    pub priority: Option<i64>,
-    /// Requests of one key are kept together by the queue order `routing-key`.
-    pub routing_key: Option<u32>,
-}
+use sglsim_units::{Labels, RequestId, SimTime, TokenCount};
 
 /// A request handed to a rank.
 #[derive(Clone, Debug)]
@@ -116,6 +103,8 @@ pub(crate) struct Req {
     pub(crate) held: Option<Holding>,
     /// Prefix found in the cache at admission, for reports.
     pub(crate) cached: TokenCount,
+    /// The part of it that came from the host.
+    pub(crate) loaded: TokenCount,
     /// Decode step at which it joined the running batch.
     pub(crate) joined: u64,
     /// Place in the order of the running batch.
@@ -149,6 +138,7 @@ impl Req {
             allocated: 0,
             held: None,
             cached: 0,
+            loaded: 0,
             joined: 0,
             join_order: 0,
             position: 0,

@@ -20,6 +20,7 @@
 
 mod collections;
 mod ids;
+mod labels;
 mod mode;
 mod names;
 mod quantity;
@@ -28,6 +29,7 @@ mod time;
 
 pub use collections::{HashMap, HashSet};
 pub use ids::{RequestId, TokenCount, WorkerId};
+pub use labels::Labels;
 pub use mode::DisaggregationMode;
 pub use names::{Nearest, nearest};
 pub use quantity::{Bytes, BytesPerSec, FlopsPerSec, UnitError};

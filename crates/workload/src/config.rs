@@ -9,7 +9,7 @@ use crate::concurrency::MaxConcurrency;
 use crate::error::WorkloadError;
 use crate::laws::{Arrivals, LengthLaw};
 use crate::request::Workload;
-use crate::synthetic::{Sessions, SharedPrefix, Synthetic, SyntheticConfig};
+use crate::synthetic::{LabelLaws, Sessions, SharedPrefix, Synthetic, SyntheticConfig};
 use crate::trace::{ReplayOptions, Trace, TraceFormat};
 
 /// What arrives: a trace, or requests drawn from laws.
@@ -34,6 +34,7 @@ use crate::trace::{ReplayOptions, Trace, TraceFormat};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
+#[expect(clippy::large_enum_variant, reason = "a scenario has one")]
 pub enum WorkloadConfig {
     /// Replays a recorded trace: `Trace(file: "day.jsonl.gz", speed: 2.0)`.
     Trace(TraceConfig),
@@ -123,6 +124,7 @@ fn bounded(
 /// neither a second pair of parentheses nor an extension.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "WorkloadConfig", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "it lives as long as it takes to read a file")]
 enum Wire {
     Trace {
         file: PathBuf,
@@ -147,6 +149,8 @@ enum Wire {
         prefix: Option<SharedPrefix>,
         #[serde(default)]
         sessions: Option<Sessions>,
+        #[serde(default)]
+        labels: Option<LabelLaws>,
         #[serde(default)]
         requests: Option<u64>,
         #[serde(default)]
@@ -198,6 +202,6 @@ macro_rules! wire {
 wire! {
     file, format, block_size, max_concurrency;
     speed, limit, max_new_tokens;
-    arrivals, input_len, output_len, prefix, sessions, requests, duration, max_new_tokens,
+    arrivals, input_len, output_len, prefix, sessions, labels, requests, duration, max_new_tokens,
     max_concurrency
 }

@@ -157,6 +157,14 @@ pub enum TraceErrorKind {
         /// The allowed values, in words.
         allowed: String,
     },
+    /// Two requests have one id.
+    #[error("`{field}` is `{value}`, which an earlier line has already")]
+    Repeated {
+        /// The field.
+        field: &'static str,
+        /// The repeated value, shortened.
+        value: String,
+    },
     /// The blocks do not cover the prompt.
     #[error(
         "`hash_ids` holds {found} blocks, but {input_length} tokens in blocks of {block_size} are {needed}"

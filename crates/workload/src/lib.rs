@@ -53,5 +53,5 @@ pub use content::{fresh_content, output_content, prefix_content};
 pub use error::{TraceError, TraceErrorKind, WorkloadError};
 pub use laws::{Arrivals, DurationLaw, LengthBin, LengthLaw};
 pub use request::{Finished, Request, Workload};
-pub use synthetic::{Sessions, SharedPrefix, SyntheticConfig};
+pub use synthetic::{LabelLaws, Sessions, SharedPrefix, SyntheticConfig};
 pub use trace::{LengthSummary, Replay, ReplayOptions, Trace, TraceFormat, TraceRow, TraceSummary};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sglsim_radix::Prompt;
-use sglsim_units::{RequestId, SimTime};
+use sglsim_units::{Labels, RequestId, SimTime};
 
 /// One request as a client sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Request {
     pub max_new_tokens: u32,
     /// Whether generation goes on to `max_new_tokens` regardless of an end-of-sequence token.
     pub ignore_eos: bool,
+    /// Namespace, priority, routing key.
+    pub labels: Labels,
 }
 
 /// The end of a request, as the client sees it.

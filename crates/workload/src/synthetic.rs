@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use sglsim_radix::{Prompt, Span};
 use sglsim_units::{HashMap, RequestId, RngStreams, SimTime};
 
-pub use config::{Sessions, SharedPrefix, SyntheticConfig};
+pub use config::{LabelLaws, Sessions, SharedPrefix, SyntheticConfig};
 
 use crate::content::output_content;
 use crate::error::{WorkloadError, check};
@@ -151,6 +151,7 @@ impl Workload for Synthetic {
             output_len: turn.output_len,
             max_new_tokens: self.limits.max_new_tokens.unwrap_or(turn.output_len),
             ignore_eos: self.limits.max_new_tokens.is_none(),
+            labels: session.labels,
         };
         if session.has_more() || matches!(self.source, Source::Closed { .. }) {
             self.running.insert(id, session);

@@ -4,6 +4,7 @@ mod blocks;
 mod clock;
 mod columns;
 mod format;
+mod labels;
 mod lines;
 mod replay;
 mod summary;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sglsim_radix::Prompt;
-use sglsim_units::SimTime;
+use sglsim_units::{Labels, SimTime};
 
 pub use format::TraceFormat;
 pub use replay::{Replay, ReplayOptions};
@@ -60,6 +61,8 @@ pub struct TraceRow {
     pub prompt: Prompt,
     /// Tokens to generate, at least 1.
     pub output_len: u32,
+    /// Namespace, priority, routing key.
+    pub labels: Labels,
 }
 
 impl Trace {
@@ -140,6 +143,7 @@ impl Trace {
                 request.output_len,
                 request.prompt.elements().iter().copied(),
             );
+            rows.label(request.labels);
         }
         check("rows", rows.len(), 1..=usize::MAX)?;
         Ok(Self { name: name.into(), rows: Arc::new(rows) })

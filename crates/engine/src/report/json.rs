@@ -33,6 +33,7 @@ impl Report {
         put("total_input_tokens", json!(self.total_input_tokens));
         put("total_output_tokens", json!(self.total_output_tokens));
         put("total_cached_tokens", json!(self.total_cached_tokens));
+        put("total_host_cached_tokens", json!(self.total_host_cached_tokens));
         put("gpus", json!(self.gpus));
         let gpus = f64::from(self.gpus.max(1));
         for (key, value) in [

@@ -52,7 +52,7 @@ impl Run<'_> {
         if any {
             let worker = &mut self.workers[id.index()];
             let features = worker.measure_step(serial);
-            let seconds = worker.cost.step_seconds(&features);
+            let seconds = worker.step_seconds(&features);
             let cost = Seconds::new(seconds).map_err(|_| EngineError::BadCost {
                 at: now,
                 worker: id,
@@ -61,6 +61,8 @@ impl Run<'_> {
                 features: format!("{features:?}"),
             })?;
             step = Some(Step { cost, features });
+        } else if let Some(done) = self.workers[id.index()].next_copy_done() {
+            self.copies.push(done, id);
         }
         for rank in 0..self.workers[id.index()].ranks.len() {
             self.book_notices(id, rank)?;

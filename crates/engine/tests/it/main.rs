@@ -8,6 +8,7 @@ mod alone;
 mod bad_input;
 mod fabric;
 mod files;
+mod hicache;
 mod laws;
 mod naive;
 mod oracle;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 use ron::extensions::Extensions;
-use sglsim_engine::{Prompt, Request, RequestId, Scenario, SimTime, Span, Workload};
+use sglsim_engine::{Labels, Prompt, Request, RequestId, Scenario, SimTime, Span, Workload};
 use sglsim_model::ModelShape;
 
 /// A file below the folder that `SGLSIM_DATA` names, or nothing, said aloud, if it is not set.
@@ -47,6 +47,7 @@ impl Recorded {
             output_len,
             max_new_tokens: output_len,
             ignore_eos: true,
+            labels: Labels::default(),
         };
         Self(rows.into_iter().enumerate().map(request).collect())
     }

@@ -3,6 +3,7 @@
 use sglsim_hw::Architecture;
 
 use super::Coefficients;
+use crate::host_copy::HostCopyCoefficients;
 use crate::operator::attention::{
     DECODE, DECODE_FP8, LATENT_DECODE, LATENT_DECODE_FP8, LATENT_PREFILL, LATENT_PREFILL_FP8,
     PREFILL, PREFILL_FP8,
@@ -249,6 +250,7 @@ fn hopper() -> Coefficients {
         host: HostCoefficients { step_latency: 1e-3, sequence_latency: 5e-6, launch_latency: 8e-6 },
         // Mooncake's published curve: 1.5 ms, and 168 GB/s of 200 GB/s.
         transfer: TransferCoefficients { efficiency: 0.84, latency: 1.5e-3 },
+        host_copy: HostCopyCoefficients { efficiency: 0.8, latency: 20e-6 },
         provenance: "datasheet".to_owned(),
     }
 }

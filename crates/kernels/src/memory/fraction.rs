@@ -1,6 +1,6 @@
 //! `mem_fraction_static` as SGLang derives it.
 
-use sglsim_expr::{Expr, Symbol, ceil_div, floor, max, min, piecewise};
+use sglsim_expr::{Expr, Symbol, floor, floor_div, max, min, piecewise};
 use sglsim_hw::Gpu;
 use sglsim_model::{Attention, ModelShape};
 
@@ -28,7 +28,8 @@ const PREFILL_BUCKETS: [(u32, u32); 6] =
 /// ```
 ///
 /// A decode worker has `max_running_requests` (or `bs`) in place of `chunk`, times the tokens that are
-/// verified per request. Prefill graphs are off with pipeline stages and two-batch overlap.
+/// verified per request. Prefill graphs are off with pipeline stages and two-batch overlap, all graphs
+/// with `disable_cuda_graph`.
 ///
 /// # Source
 ///
@@ -60,12 +61,14 @@ pub(super) fn static_fraction(
     let staged = plan.pp_size > 1;
     let ranks = if staged { &knobs.tp_size * &knobs.pp_size } else { knobs.tp_size.clone() };
     let mut reserved = 512 + 1.5 * activations + ranks * 128;
+    let no_graphs = options.disable_cuda_graph;
     if mode != DisaggregationMode::Prefill {
         let per_replica = 3 + piecewise([(batch.gt(300), 1.5)], 0.0);
         let replicas = piecewise([(knobs.dp_size.le(1), 0)], &knobs.dp_size);
-        reserved = reserved + &batch * (2 + per_replica * replicas);
+        let graphs = if no_graphs { 0 } else { 2 };
+        reserved = reserved + &batch * (graphs + per_replica * replicas);
     }
-    if mode != DisaggregationMode::Decode && !plan.enable_two_batch_overlap {
+    if mode != DisaggregationMode::Decode && !plan.enable_two_batch_overlap && !no_graphs {
         let mut graphs = match &model.attention {
             Attention::Gqa(_) => 8 * prefill_buckets(&chunk),
             Attention::Mla(_) => batch.context().constant(1536),
@@ -82,7 +85,7 @@ pub(super) fn static_fraction(
     if gpu.hbm_capacity.get() > 60.0 * 1024.0 * MIB {
         reserved = max(reserved, 10240);
     }
-    if deep_ep && mode != DisaggregationMode::Prefill {
+    if deep_ep && mode != DisaggregationMode::Prefill && !no_graphs {
         reserved = reserved + 2048;
     }
     let share = (&gpu_mib - reserved) / &gpu_mib;
@@ -90,14 +93,42 @@ pub(super) fn static_fraction(
     Ok(max(0, floor(share * 1000 + 0.5) / 1000))
 }
 
-/// How many token counts up to `chunk` have a prefill graph; `chunk` itself always has one \[1\].
+/// How many token counts up to `chunk` have a prefill graph \[1\].
 fn prefill_buckets(chunk: &Expr) -> Expr {
     let bounds = [0].into_iter().chain(PREFILL_BUCKETS.map(|(bound, _)| bound));
     bounds
         .zip(PREFILL_BUCKETS)
         .map(|(low, (high, step))| {
             let inside = if high == u32::MAX { chunk.clone() } else { min(chunk, high) };
-            ceil_div(inside - min(chunk, low), step)
+            floor_div(inside - min(chunk, low), step)
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sglsim_expr::{Context, Values};
+
+    use super::*;
+
+    /// The token counts one by one, as SGLang 0.5.23 lists them
+    /// (`arg_groups/cuda_graph_hook.py:generate_prefill_cuda_graph_batch_sizes`).
+    fn listed(chunk: u32) -> usize {
+        let steps =
+            (4..=32).step_by(4).chain((48..=256).step_by(16)).chain((288..=512).step_by(32));
+        let steps = steps.chain((576..=1024).step_by(64)).chain((1280..=4096).step_by(256));
+        steps.chain((4608..=chunk).step_by(512)).filter(|size| *size <= chunk).count()
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_are_those_of_the_list(chunk in 1_u32..70_000) {
+            let cx = Context::new();
+            let symbol = cx.symbol(Symbol::int("chunk").positive()).unwrap();
+            let values = Values::from([("chunk", f64::from(chunk))]);
+            let buckets = prefill_buckets(&symbol).evaluate(&values).unwrap();
+            prop_assert_eq!(buckets, listed(chunk) as f64);
+        }
+    }
 }

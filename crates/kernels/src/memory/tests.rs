@@ -24,6 +24,13 @@ fn fraction_of_an_h100_alone() {
 }
 
 #[test]
+fn what_is_not_captured_needs_no_memory() {
+    let options = MemoryOptions { disable_cuda_graph: true, ..Default::default() };
+    // 512 + 1.5·8192 + 128 = 12928 MiB of 81559.
+    assert_eq!(fraction("Llama-3.1-8B", ParallelPlan::tensor(1), options), 0.841);
+}
+
+#[test]
 fn fraction_follows_the_role() {
     let with = |disaggregation_mode| MemoryOptions { disaggregation_mode, ..Default::default() };
     let of = |mode| fraction("Llama-3.1-8B", ParallelPlan::tensor(1), with(mode));

@@ -1,5 +1,7 @@
 //! What a synthetic workload is made of, as it stands in a scenario file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sglsim_units::SimTime;
 
@@ -32,6 +34,8 @@ pub struct SyntheticConfig {
     pub prefix: Option<SharedPrefix>,
     /// Conversations of several turns.
     pub sessions: Option<Sessions>,
+    /// Priorities, routing keys and namespaces.
+    pub labels: Option<LabelLaws>,
     /// No more requests than this; each turn is one. From 1 to 2³² - 1.
     pub requests: Option<u64>,
     /// No request arrives at this time or later, but for those that `max_concurrency` holds back
@@ -66,6 +70,18 @@ fn everyone() -> f64 {
     1.0
 }
 
+/// Labels of requests; all turns of a conversation have the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelLaws {
+    /// Priorities and how often each is chosen, in any unit. Default none.
+    pub priorities: BTreeMap<i64, f64>,
+    /// Number of routing keys, all equally likely. Default none.
+    pub routing_keys: u32,
+    /// Number of namespaces (SGLang's `extra_key`, LoRA adapters), all equally likely. Default one.
+    pub extra_keys: u32,
+}
+
 /// Conversations: each prompt is the one before, its answer, and new words of the user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +111,7 @@ impl SyntheticConfig {
             output_len,
             prefix: None,
             sessions: None,
+            labels: None,
             requests: Some(requests),
             duration: None,
             max_new_tokens: None,
@@ -123,6 +140,11 @@ impl SyntheticConfig {
         if let Some(prefix) = &self.prefix {
             check("prefix.groups", prefix.groups, 1..=MOST_GROUPS)?;
             check("prefix.share", prefix.share, 0.0..=1.0)?;
+        }
+        if let Some(labels) = &self.labels {
+            for (priority, weight) in &labels.priorities {
+                check(&format!("labels.priorities.{priority}"), *weight, 1e-9..=1e9)?;
+            }
         }
         let mut max_prompt_len = u64::MAX;
         if let Some(sessions) = &self.sessions {

@@ -6,9 +6,9 @@ use rand::RngExt;
 use rand_distr::{Distribution, Zipf};
 use rand_pcg::Pcg64Mcg;
 use sglsim_radix::Span;
-use sglsim_units::{RngStreams, Seconds};
+use sglsim_units::{Labels, RngStreams, Seconds};
 
-use super::config::SyntheticConfig;
+use super::config::{LabelLaws, SyntheticConfig};
 use crate::content::{fresh_content, prefix_content};
 use crate::error::WorkloadError;
 use crate::laws::{DurationSampler, LengthSampler, Stream};
@@ -22,7 +22,17 @@ pub(super) struct Draws {
     turns: Option<Stream<LengthSampler>>,
     think: Stream<DurationSampler>,
     prefix: Option<Prefixes>,
+    labels: Option<LabelDraws>,
     fresh: u64,
+}
+
+/// Who gets which labels.
+#[derive(Debug)]
+struct LabelDraws {
+    laws: LabelLaws,
+    priorities: Pcg64Mcg,
+    routing_keys: Pcg64Mcg,
+    extra_keys: Pcg64Mcg,
 }
 
 /// The shared prefixes and who gets which.
@@ -50,6 +60,7 @@ pub(super) struct Turn {
 pub(super) struct Session {
     /// Prefix, user tokens and answers so far.
     pub(super) history: Vec<Span>,
+    pub(super) labels: Labels,
     turns: VecDeque<Turn>,
 }
 
@@ -88,6 +99,12 @@ impl Draws {
             turns,
             think: Stream::new(think, streams, "workload/sessions.think"),
             prefix,
+            labels: config.labels.clone().map(|laws| LabelDraws {
+                laws,
+                priorities: streams.stream("workload/labels.priorities"),
+                routing_keys: streams.stream("workload/labels.routing_keys"),
+                extra_keys: streams.stream("workload/labels.extra_keys"),
+            }),
             fresh: 0,
         })
     }
@@ -97,7 +114,8 @@ impl Draws {
         let turns = self.turns.as_mut().map_or(1, |turns| turns.draw());
         let history = self.prefix.as_mut().and_then(Prefixes::draw).into_iter().collect();
         let turns = (0..turns).map(|_| self.turn()).collect();
-        Session { history, turns }
+        let labels = self.labels.as_mut().map(LabelDraws::draw).unwrap_or_default();
+        Session { history, labels, turns }
     }
 
     fn turn(&mut self) -> Turn {
@@ -108,6 +126,23 @@ impl Draws {
             output_len: self.output_len.draw(),
             think: self.think.draw(),
         }
+    }
+}
+
+impl LabelDraws {
+    fn draw(&mut self) -> Labels {
+        let one_of = |rng: &mut Pcg64Mcg, many: u32| (many > 0).then(|| rng.random_range(0..many));
+        let routing_key = one_of(&mut self.routing_keys, self.laws.routing_keys);
+        let namespace = one_of(&mut self.extra_keys, self.laws.extra_keys).unwrap_or(0);
+        let all: f64 = self.laws.priorities.values().sum();
+        let mut left = self.priorities.random::<f64>() * all;
+        let chosen = self.laws.priorities.iter().find(|(_, weight)| {
+            left -= **weight;
+            left < 0.0
+        });
+        // Rounding may leave a hair behind the last one.
+        let chosen = chosen.or_else(|| self.laws.priorities.last_key_value());
+        Labels { namespace, priority: chosen.map(|(priority, _)| *priority), routing_key }
     }
 }
 

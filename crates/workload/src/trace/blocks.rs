@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use sglsim_radix::Span;
 use sglsim_units::nearest;
 
+use super::labels::LabelReader;
 use super::lines::Lines;
 use super::table::{Rows, length};
 use crate::content::BLOCK_IDS;
@@ -22,10 +23,10 @@ impl Blocks {
     /// Reads the first line and all that follow.
     pub(crate) fn read(self, first: &str, lines: &mut Lines) -> Result<Rows, TraceError> {
         let mut rows = Rows::default();
-        let mut start = None;
-        self.row(first, &mut start, &mut rows).map_err(|kind| lines.error(kind))?;
+        let (mut start, mut labels) = (None, LabelReader::default());
+        self.row(first, &mut start, &mut labels, &mut rows).map_err(|kind| lines.error(kind))?;
         while let Some(line) = lines.next()? {
-            let pushed = self.row(line, &mut start, &mut rows);
+            let pushed = self.row(line, &mut start, &mut labels, &mut rows);
             pushed.map_err(|kind| lines.error(kind))?;
         }
         Ok(rows)
@@ -35,6 +36,7 @@ impl Blocks {
         self,
         line: &str,
         start: &mut Option<f64>,
+        labels: &mut LabelReader,
         rows: &mut Rows,
     ) -> Result<(), TraceErrorKind> {
         let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
@@ -88,6 +90,13 @@ impl Blocks {
             Some(Span::new(id, len))
         });
         let arrival = (at - *start.get_or_insert(at)) / self.ticks_per_second;
-        rows.push(("timestamp", &timestamp.to_string()), arrival, output_len, spans)
+        rows.push(("timestamp", &timestamp.to_string()), arrival, output_len, spans)?;
+        rows.label(labels.read(|field| match object.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(number @ Value::Number(_)) => Ok(Some(number.to_string())),
+            Some(other) => Err(refused(field, other, "a text or a number")),
+        })?);
+        Ok(())
     }
 }

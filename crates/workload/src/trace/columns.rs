@@ -1,8 +1,9 @@
-//! CSV traces: three columns of a header, found by name.
+//! CSV traces: three columns of a header, found by name, and labels if there are columns of them.
 //!
 //! A cell may stand in double quotes but holds neither a comma nor a line break.
 
 use super::clock::wall_clock;
+use super::labels::{self, LabelReader};
 use super::lines::Lines;
 use super::table::{Rows, length};
 use crate::error::{TraceError, TraceErrorKind, shortened};
@@ -73,6 +74,10 @@ impl Columns {
         let (time, input, output) =
             (position(self.time)?, position(self.input)?, position(self.output)?);
 
+        let labelled =
+            labels::FIELDS.map(|field| (field, present.iter().position(|name| name == field)));
+        let mut labels = LabelReader::default();
+
         let mut rows = Rows::default();
         let mut start = None;
         while let Some(line) = lines.next()? {
@@ -89,7 +94,13 @@ impl Columns {
             };
             let pushed = row().and_then(|(at, input, output)| {
                 let first = *start.get_or_insert(at);
-                rows.push_unique((self.time, cell(time)), at.since(first), input, output)
+                rows.push_unique((self.time, cell(time)), at.since(first), input, output)?;
+                rows.label(labels.read(|field| {
+                    let column = labelled.iter().find(|(known, _)| *known == field);
+                    let text = column.and_then(|(_, column)| *column).map(cell);
+                    Ok(text.filter(|text| !text.is_empty()).map(str::to_owned))
+                })?);
+                Ok(())
             });
             pushed.map_err(|kind| lines.error(kind))?;
         }

@@ -85,6 +85,7 @@ impl Workload for Replay {
             output_len: row.output_len,
             max_new_tokens: self.options.max_new_tokens.unwrap_or(row.output_len),
             ignore_eos: self.options.max_new_tokens.is_none(),
+            labels: self.trace.rows.labels(self.next),
         };
         self.next += 1;
         Some(request)

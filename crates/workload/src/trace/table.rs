@@ -1,6 +1,7 @@
 //! The rows of a trace, held compactly.
 
 use sglsim_radix::Span;
+use sglsim_units::Labels;
 
 use crate::content::fresh_content;
 use crate::error::{TraceErrorKind, shortened};
@@ -10,6 +11,8 @@ use crate::error::{TraceErrorKind, shortened};
 pub(crate) struct Rows {
     rows: Vec<Row>,
     spans: Vec<Span>,
+    /// By row; empty if no row has any.
+    labels: Vec<Labels>,
 }
 
 /// One request: 24 bytes and 16 per span.
@@ -83,6 +86,18 @@ impl Rows {
     ) -> Result<(), TraceErrorKind> {
         let span = Span::new(fresh_content(self.rows.len() as u64), input_len);
         self.push(time, arrival, output_len, [span])
+    }
+
+    /// Gives the last row its labels.
+    pub(crate) fn label(&mut self, labels: Labels) {
+        if labels != Labels::default() || !self.labels.is_empty() {
+            self.labels.resize(self.rows.len() - 1, Labels::default());
+            self.labels.push(labels);
+        }
+    }
+
+    pub(crate) fn labels(&self, index: usize) -> Labels {
+        self.labels.get(index).copied().unwrap_or_default()
     }
 
     pub(crate) fn shrink(&mut self) {

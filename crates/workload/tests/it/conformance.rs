@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sglsim_radix::{Prompt, Span};
-use sglsim_units::{RequestId, SimTime};
+use sglsim_units::{Labels, RequestId, SimTime};
 use sglsim_workload::{Finished, Request, Workload, testing};
 
 /// Three requests, one second apart, with one thing wrong.
@@ -45,6 +45,7 @@ impl Workload for Broken {
             output_len: u32::from(self.wrong != "output"),
             max_new_tokens: u32::from(self.wrong != "limit"),
             ignore_eos: true,
+            labels: Labels::default(),
         };
         self.next += 1;
         Some(request)

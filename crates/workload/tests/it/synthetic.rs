@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use sglsim_radix::Span;
-use sglsim_units::{HashMap, HashSet, RngStreams, Seconds, SimTime};
+use sglsim_units::{HashMap, HashSet, Labels, RngStreams, Seconds, SimTime};
 use sglsim_workload::testing::{self, Served, serve};
 use sglsim_workload::{
-    Arrivals, DurationLaw, Finished, LengthLaw, Request, Sessions, SharedPrefix, SyntheticConfig,
-    output_content,
+    Arrivals, DurationLaw, Finished, LabelLaws, LengthLaw, Request, Sessions, SharedPrefix,
+    SyntheticConfig, output_content,
 };
 
 fn served(config: &SyntheticConfig, seconds_per_token: f64) -> Served {
@@ -207,4 +207,32 @@ fn members_of_a_group_share_its_prefix() {
         let count = groups[&sglsim_workload::prefix_content(group)].1;
         near(count, 0.75 / f64::from(group + 1) / harmonic);
     }
+}
+
+#[test]
+fn labels_are_drawn_as_often_as_asked_and_stay_with_a_conversation() {
+    let plain = config(Arrivals::Burst, 4000);
+    let laws =
+        LabelLaws { priorities: [(0, 3.0), (10, 1.0)].into(), routing_keys: 5, extra_keys: 2 };
+    let labelled = SyntheticConfig { labels: Some(laws), ..plain.clone() };
+    let draw = |config: &SyntheticConfig| {
+        let mut workload = config.build(RngStreams::new(1)).unwrap();
+        std::iter::from_fn(|| workload.pop()).collect::<Vec<_>>()
+    };
+    let (with, without) = (draw(&labelled), draw(&plain));
+    let share = |of: &dyn Fn(&Request) -> bool| {
+        with.iter().filter(|request| of(request)).count() as f64 / with.len() as f64
+    };
+    // Four standard deviations of a share of 4,000 draws are below 0.03.
+    assert!((share(&|request| request.labels.priority == Some(10)) - 0.25).abs() < 0.03);
+    assert!((share(&|request| request.labels.routing_key == Some(4)) - 0.2).abs() < 0.03);
+    assert!((share(&|request| request.labels.namespace == 1) - 0.5).abs() < 0.04);
+    // The labels change nothing else.
+    let bare = |request: &Request| Request { labels: Labels::default(), ..request.clone() };
+    assert_eq!(with.iter().map(bare).collect::<Vec<_>>(), without);
+
+    let wrong = LabelLaws { priorities: [(7, -1.0)].into(), ..LabelLaws::default() };
+    let error = SyntheticConfig { labels: Some(wrong), ..plain }.build(RngStreams::new(1));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("`labels.priorities.7` is -1"), "{error}");
 }

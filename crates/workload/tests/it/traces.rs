@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sglsim_radix::{Prompt, Span};
-use sglsim_units::{HashSet, SimTime};
+use sglsim_units::{HashSet, Labels, SimTime};
 use sglsim_workload::{
     LengthSummary, ReplayOptions, Request, Trace, TraceFormat, TraceRow, Workload, WorkloadError,
     testing,
@@ -191,6 +191,7 @@ fn a_trace_by_hand_is_checked_and_replayed() {
         arrival: SimTime::new(at).unwrap(),
         prompt: Prompt::new(vec![Span::new(1, prompt)]),
         output_len,
+        labels: Labels::default(),
     };
     let trace = Trace::from_rows("mine", [row(2.0, 5, 1), row(2.5, 6, 1)]).unwrap();
     testing::conformance(|| Box::new(trace.replay(&ReplayOptions::default()).unwrap()));
@@ -207,4 +208,62 @@ fn a_trace_by_hand_is_checked_and_replayed() {
     assert_eq!(field(vec![row(0.0, 0, 1)]), "rows[0].prompt.tokens");
     assert_eq!(field(vec![row(0.0, 1, 1), row(0.0, 1, 0)]), "rows[1].output_len");
     assert_eq!(field(vec![row(1.0, 1, 1), row(0.5, 1, 1)]), "rows[1].arrival");
+}
+
+/// A trace of the given lines.
+fn of_lines(lines: &[&str]) -> Result<Trace, WorkloadError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines.join("\n")).unwrap();
+    Trace::read(file.path(), TraceFormat::Auto, None)
+}
+
+#[test]
+fn labels_are_read_where_a_line_has_them() {
+    let plain = r#"{"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": [1]}"#;
+    let line = |labels: &str| plain.replace('}', &format!(", {labels}}}"));
+    let json = of_lines(&[
+        plain,
+        &line(r#""rid": "a", "priority": -3, "routing_key": "user 7", "extra_key": "salt""#),
+        &line(r#""rid": "b", "routing_key": 8, "extra_key": "salt", "lora_path": "sql""#),
+        &line(r#""routing_key": "user 7", "extra_key": "salt", "priority": null"#),
+    ]);
+    let csv = of_lines(&[
+        "arrival_s,input_length,output_length,priority,routing_key,extra_key,lora_path,rid",
+        "0,5,1,,,,,",
+        "0,5,1,-3,user 7,salt,,a",
+        "0,5,1,,8,salt,sql,b",
+        "0,5,1,,user 7,salt,,",
+    ]);
+    let labels = |namespace, priority, routing_key| Labels { namespace, priority, routing_key };
+    for trace in [json.unwrap(), csv.unwrap()] {
+        let all = requests(&mut trace.replay(&ReplayOptions::default()).unwrap());
+        assert_eq!(
+            all.iter().map(|request| request.labels).collect::<Vec<_>>(),
+            [
+                Labels::default(),
+                labels(1, Some(-3), Some(0)),
+                labels(2, None, Some(1)),
+                labels(1, None, Some(0)),
+            ]
+        );
+    }
+}
+
+#[test]
+fn wrong_labels_are_refused_with_their_line() {
+    let line = |labels: &str| {
+        format!(
+            r#"{{"timestamp": 0, "input_length": 5, "output_length": 1, "hash_ids": [1], {labels}}}"#
+        )
+    };
+    for (second, message) in [
+        (line(r#""rid": "a""#), "`rid` is `a`, which an earlier line has already"),
+        (line(r#""priority": 1.5"#), "`priority` is 1.5, allowed is a whole number"),
+        (line(r#""extra_key": ["x"]"#), "`extra_key` is [\"x\"], allowed is a text or a number"),
+    ] {
+        let error = of_lines(&[&line(r#""rid": "a""#), &second]).unwrap_err();
+        let WorkloadError::Trace(error) = error else { panic!("{error}") };
+        assert_eq!(error.line(), Some(2));
+        assert_eq!(error.kind().to_string(), message);
+    }
 }

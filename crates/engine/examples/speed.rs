@@ -1,0 +1,99 @@
+//! How fast and how large a run is, beside the figures of other simulators.
+//!
+//! ```text
+//! cargo run --release -p sglsim-engine --example speed -- mooncake_conversation.jsonl.gz [--million]
+//! ```
+//!
+//! The Mooncake conversation trace on one worker and on eight, a million decode steps, and with
+//! `--million` synthetic runs of 10 k, 100 k and 1 M requests on 32 workers. Reading the trace is not
+//! counted. The memory is the most that the process ever held, so it only grows from line to line.
+//!
+//! Figures of others on the same trace: NVIDIA Dynamo's mocker, CPU time on two cores; Vidur's steps.
+#![expect(clippy::print_stdout, reason = "an example that prints its result")]
+
+use std::error::Error;
+use std::time::Instant;
+
+use sglsim_engine::{Report, Scenario, Simulation};
+
+const TRACE: &str = r#"(
+    model: "Llama-3.1-8B",
+    hardware: (gpu: "B200"),
+    deployment: Aggregated(workers: 1),
+    workload: Trace(file: "PATH", format: Mooncake),
+    oversized_requests: Refuse,
+)"#;
+
+const STEPS: &str = r#"(
+    model: "Llama-3.1-8B",
+    hardware: (gpu: "H100-SXM"),
+    deployment: Aggregated(workers: 1, max_running_requests: 8),
+    workload: Synthetic(
+        arrivals: Burst, input_len: Fixed(100), output_len: Fixed(50000), requests: 160,
+    ),
+)"#;
+
+const MANY: &str = r#"(
+    model: "Llama-3.1-8B",
+    hardware: (gpu: "H100-SXM"),
+    deployment: Aggregated(workers: 32),
+    router: (policy: RoundRobin),
+    workload: Synthetic(
+        arrivals: Poisson(rate: 150.0),
+        input_len: LogNormal(mean: 1000, cv: 1.0, max: 16000),
+        output_len: LogNormal(mean: 200, cv: 0.7, max: 2000),
+        requests: 10000,
+    ),
+)"#;
+
+/// The most memory this process has held \[MB\], where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1000)
+}
+
+fn run(
+    name: &str,
+    text: &str,
+    changes: &[(&str, &str)],
+    others: &str,
+) -> Result<Report, Box<dyn Error>> {
+    let mut scenario = Scenario::from_ron(text)?;
+    for (path, value) in changes {
+        scenario = scenario.with(path, value)?;
+    }
+    let mut simulation = Simulation::new(scenario)?;
+    simulation.prepare_workload()?;
+    let start = Instant::now();
+    let report = simulation.run()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let steps: u64 = report.pools.iter().map(|pool| pool.prefill_steps + pool.decode_steps).sum();
+    let memory = peak_memory().map_or("?".to_owned(), |memory| memory.to_string());
+    println!(
+        "{name:<34} {seconds:>8.3} s {:>9} requests {:>6.2} M steps/s {memory:>6} MB   {others}",
+        report.requests.len(),
+        steps as f64 / seconds / 1e6,
+    );
+    Ok(report)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("usage: speed TRACE.jsonl.gz [--million]")?;
+    let trace = TRACE.replace("PATH", &path);
+    let page = |size| ("deployment.page_size", size);
+    run("one worker, page 64", &trace, &[page("64")], "mocker 1.5 s")?;
+    run("one worker, page 1", &trace, &[], "mocker 5.5 s")?;
+    let eight = [("deployment.workers", "8"), ("router.policy", "CacheAware()")];
+    let paged = [&eight[..], &[page("64")]].concat();
+    run("eight, cache aware, page 64", &trace, &paged, "mocker 8.8 s")?;
+    run("eight, cache aware, page 1", &trace, &eight, "mocker 128.8 s, 2.5 GB")?;
+    run("eight sequences decode", STEPS, &[], "mocker 0.043 M steps/s, Vidur 0.004")?;
+    if arguments.next().is_some_and(|flag| flag == "--million") {
+        for requests in ["10000", "100000", "1000000"] {
+            run("synthetic, 32 workers", MANY, &[("workload.requests", requests)], "")?;
+        }
+    }
+    Ok(())
+}
