@@ -9,7 +9,7 @@ use sglsim_formula::{Formula, Frozen, History, Level, Metric};
 use crate::failure::Failure;
 use crate::number::{count, counted};
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::scenario::ScenarioArguments;
 
 /// Arguments of `formula`.
@@ -38,6 +38,10 @@ pub(crate) struct Arguments {
     /// Take the workload's means from this file instead of simulating the scenario once
     #[arg(long, value_name = "FILE")]
     freeze: Option<PathBuf>,
+    /// Simulate so many configurations around the scenario and tell how far the formula is from them,
+    /// in the formula's description
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    validate: Option<u16>,
     /// Save the workload's means for `--freeze`
     #[arg(long, value_name = "FILE")]
     save_frozen: Option<PathBuf>,
@@ -117,6 +121,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let of_run = arguments.level.map_or(metric.level() == Level::Run, |level| level == Of::Run);
     let mut formula =
         if of_run { arguments.of_run(metric)? } else { arguments.of_configuration(metric)? };
+    if let Some(points) = arguments.validate {
+        let scenario = arguments.scenario.load()?;
+        let bar = progress::runs(u64::from(points));
+        let folder = arguments.scenario.folder();
+        formula.measure(&scenario, folder, usize::from(points), || bar.inc(1))?;
+        bar.finish_and_clear();
+        if let Some(measured) = &formula.measured {
+            eprintln!("{measured}");
+        }
+    }
     if !arguments.knobs.is_empty() {
         let names: Vec<&str> = arguments.knobs.iter().map(|name| name.trim()).collect();
         formula = formula.with_knobs(&names)?;
@@ -138,6 +152,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Form::Nl => formula.module.to_nl(sense(metric))?.nl,
         Form::Pyomo => formula.module.to_pyomo(sense(metric))?,
     })
+}
+
+/// A metric is asked for where there is none.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{metric}` is no metric of a {level}; ask for mean_ttft, p99_tpot, mean_e2e_latency or output_throughput"
+)]
+pub(crate) struct WrongLevel {
+    pub(crate) metric: Metric,
+    pub(crate) level: Level,
 }
 
 /// A run freezes itself.
@@ -189,6 +213,9 @@ impl Arguments {
             let scenario = self.scenario.load()?;
             let plan = DeploymentPlan::of(&scenario, self.scenario.folder())?;
             let frozen = self.freeze.as_ref().map(Frozen::from_file).transpose()?;
+            if let Some(frozen) = &frozen {
+                frozen.check_scenario(&scenario)?;
+            }
             return Ok((plan, frozen));
         }
         let mut simulation = self.scenario.prepare()?;

@@ -7,12 +7,14 @@ mod check;
 mod explain;
 mod failure;
 mod formula;
+mod freeze;
 mod number;
 mod output;
 mod presets;
 mod progress;
 mod run;
 mod scenario;
+mod sensitivity;
 mod table;
 mod workload;
 
@@ -35,6 +37,8 @@ Examples:
   sglsim run     fixtures/scenarios/mooncake-4p4d.ron --trace mooncake_conversation.jsonl.gz --out day/
   sglsim explain fixtures/scenarios/quickstart.ron --batch decode=128,context=4000 --plot step.svg
   sglsim formula fixtures/scenarios/quickstart.ron --metric output_throughput --to sympy > tp.py
+  sglsim sensitivity fixtures/scenarios/quickstart.ron --metric mean_ttft --plot tornado.svg
+  sglsim freeze  fixtures/scenarios/quickstart.ron --seeds 5 -o frozen.ron
   sglsim presets gpu";
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +53,10 @@ enum Command {
     Formula(formula::Arguments),
     /// Fit the laws to measurements, and see how far they are from them
     Calibrate(calibrate::Arguments),
+    /// Tell what changes a metric of a run, and by how much
+    Sensitivity(sensitivity::Arguments),
+    /// Measure by simulation what formulas take from runs: hit rates, lengths, batches
+    Freeze(freeze::Arguments),
     /// List the GPUs, links and models that are known by name
     Presets(presets::Arguments),
 }
@@ -60,6 +68,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Formula(arguments) => formula::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Sensitivity(arguments) => sensitivity::run(&arguments),
+        Command::Freeze(arguments) => freeze::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
     };
     match done {

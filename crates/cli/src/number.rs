@@ -49,6 +49,27 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// A change as a share, with its sign.
+pub(crate) fn signed_percent(share: f64) -> String {
+    let text = format!("{:.1} %", share.abs() * 100.0);
+    match text.as_str() {
+        "0.0 %" => text,
+        _ if share < 0.0 => format!("−{text}"),
+        _ => format!("+{text}"),
+    }
+}
+
+/// Four digits of a number of any size.
+pub(crate) fn digits(x: f64) -> String {
+    match x.abs() {
+        size if size >= 1e7 || (size > 0.0 && size < 1e-4) => format!("{x:.3e}"),
+        size if size >= 1e3 => fixed(x, 0),
+        size if size >= 1e2 => fixed(x, 1),
+        size if size >= 1.0 => fixed(x, 2),
+        _ => fixed(x, 4),
+    }
+}
+
 /// Bytes in binary gigabytes.
 pub(crate) fn gib(bytes: Bytes) -> String {
     const GIB: f64 = 1_073_741_824.0;

@@ -40,3 +40,10 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
     }
 }
+
+/// A bar that counts whole runs.
+pub(crate) fn runs(total: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("simulating {bar:30} {pos}/{len} runs, {elapsed} elapsed");
+    ProgressBar::new(total).with_style(style.expect("the template is right"))
+}

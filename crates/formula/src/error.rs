@@ -46,6 +46,21 @@ pub enum FormulaError {
         /// The other symbols, which may be named, too.
         parameters: Vec<String>,
     },
+    /// A configuration that cannot be has no value.
+    #[error("the configuration is infeasible: {}", constraints.join("; "))]
+    Infeasible {
+        /// The constraints that it breaks, each with what it demands.
+        constraints: Vec<String>,
+    },
+    /// The error of a formula cannot be measured.
+    #[error(
+        "the error of `{metric}` cannot be measured by simulation: no run around the scenario has it; \
+         ask for a throughput under the scenario's own load, or for a metric of a run"
+    )]
+    NotMeasurable {
+        /// The metric.
+        metric: Metric,
+    },
     /// A metric that only a run has.
     #[error("`{metric}` is a metric of a run; it has no formula of the configuration alone")]
     OnlyOfARun {
@@ -131,6 +146,29 @@ pub enum FormulaError {
         /// Why it failed.
         #[source]
         source: std::io::Error,
+    },
+    /// A file of frozen values was written by a later version of this crate.
+    #[error("`{}` has version {version} of frozen values, and this program knows up to {known}", path.display())]
+    LaterVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// Frozen values are of another scenario.
+    #[error(
+        "the frozen values are of the {field} `{frozen}`, but the scenario has `{scenario}`; freeze \
+         them again with `sglsim freeze`"
+    )]
+    OtherScenario {
+        /// What differs.
+        field: &'static str,
+        /// As it was.
+        frozen: String,
+        /// As it is.
+        scenario: String,
     },
     /// A file of frozen values has another form.
     #[error("`{}` is no file of frozen values", path.display())]

@@ -10,7 +10,7 @@ use crate::frozen::{Frozen, Parameter};
 use crate::pool::{Step, imported, scope};
 use crate::request::Request;
 use crate::symbols::Symbols;
-use crate::{FormulaError, Level, Metric, steady};
+use crate::{FormulaError, Level, Measured, Metric, steady};
 
 /// A metric of a deployment as a function of its configuration.
 ///
@@ -60,6 +60,8 @@ pub struct Formula {
     pub source: String,
     /// What the formula takes for granted.
     pub validity: &'static str,
+    /// How far it was found to be from simulation; see [`Formula::measure`].
+    pub measured: Option<Measured>,
 }
 
 impl Formula {
@@ -161,6 +163,7 @@ impl Formula {
             frozen: Vec::new(),
             source: String::new(),
             validity,
+            measured: None,
         };
         formula.drop_unused_values();
         Ok(formula)
@@ -211,9 +214,16 @@ impl Formula {
     ///
     /// # Errors
     ///
-    /// [`FormulaError::Expr`] for an unknown name or a value out of its domain.
+    /// [`FormulaError::Infeasible`] with the constraints that the point breaks: what cannot be has no
+    /// value. [`FormulaError::Expr`] for an unknown name or a value out of its domain.
     pub fn evaluate(&self, values: &Values) -> Result<f64, FormulaError> {
-        Ok(self.module.evaluate(values)?)
+        let broken = self.violated(values)?;
+        if broken.is_empty() {
+            return Ok(self.module.evaluate(values)?);
+        }
+        let told = self.module.constraints.iter().filter(|one| broken.contains(&one.name.as_str()));
+        let constraints = told.map(|one| format!("{} ({})", one.name, one.doc)).collect();
+        Err(FormulaError::Infeasible { constraints })
     }
 
     /// Names of the constraints that a configuration breaks.
@@ -249,15 +259,18 @@ impl Formula {
         Ok(self.module.to_latex()?)
     }
 
-    /// As JSON: `metric`, `value`, `unit`, the `expression` (as [`Module::from_json`] reads it),
+    /// As JSON: `metric`, `value` (null if a constraint is broken), `unit`, the `expression` (as [`Module::from_json`] reads it),
     /// `variables`, `values`, `constraints`, `frozen`, `validity`.
     ///
     /// # Errors
     ///
     /// [`FormulaError::Expr`] if it cannot be evaluated.
     pub fn to_json(&self) -> Result<Value, FormulaError> {
-        let value = self.evaluate(&Values::new())?;
         let broken = self.violated(&Values::new())?;
+        let value = match broken.as_slice() {
+            [] => Some(self.module.evaluate(&Values::new())?),
+            _ => None,
+        };
         let described = |symbol: &Symbol, value: Option<f64>| {
             json!({
                 "name": symbol.name,
@@ -294,6 +307,7 @@ impl Formula {
             "frozen": frozen,
             "frozen_from": self.source,
             "validity": self.validity,
+            "measured": self.measured,
             "expression": self.module.to_json()?,
         }))
     }

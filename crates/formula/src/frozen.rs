@@ -12,6 +12,10 @@ use sglsim_workload::Arrivals;
 
 use crate::FormulaError;
 
+mod spread;
+
+pub use spread::Observed;
+
 /// What a run tells a formula: how long prompts and outputs are, how much of a prompt a cache has,
 /// how the requests come.
 ///
@@ -31,8 +35,20 @@ use crate::FormulaError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Frozen {
+    /// Version of the file format, now 2.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// Where the values come from.
     pub source: String,
+    /// The model of the runs; empty if there was none.
+    #[serde(default)]
+    pub model: String,
+    /// The workload of the runs as a scenario has it; empty if there was none.
+    #[serde(default)]
+    pub workload: String,
+    /// Runs, each with a seed of its own, that they are means over \[1\]; 0 if they are assumed.
+    #[serde(default)]
+    pub seeds: u64,
     /// Requests they are means over \[1\]; 0 if they are assumed.
     pub requests: u64,
     /// Mean prompt length S \[token\].
@@ -52,6 +68,22 @@ pub struct Frozen {
     pub mean_reserved_tokens: f64,
     /// How requests come.
     pub load: Load,
+    /// What the runs were like, with its spread over the seeds; empty unless they were recorded.
+    #[serde(default)]
+    pub observed: Vec<Observed>,
+}
+
+const VERSION: u32 = 2;
+
+fn first_version() -> u32 {
+    1
+}
+
+/// The head of a file of any version.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default = "first_version")]
+    version: u32,
 }
 
 /// How requests come.
@@ -111,6 +143,11 @@ impl Frozen {
         let reservation = Reservation::of(scenario);
         let mean_prompt_tokens = mean(|record| record.prompt_tokens as f64);
         let frozen = Self {
+            version: VERSION,
+            model: scenario.model.clone(),
+            workload: written(scenario),
+            seeds: 1,
+            observed: Vec::new(),
             source: format!(
                 "simulation of {} with {}, seed {}",
                 report.model, report.workload, report.seed
@@ -149,6 +186,11 @@ impl Frozen {
         load: Load,
     ) -> Result<Self, FormulaError> {
         let frozen = Self {
+            version: VERSION,
+            model: String::new(),
+            workload: String::new(),
+            seeds: 0,
+            observed: Vec::new(),
             source: "assumed".to_owned(),
             requests: 0,
             mean_prompt_tokens: prompt_tokens,
@@ -174,11 +216,38 @@ impl Frozen {
             path: path.to_owned(),
             source,
         })?;
-        let frozen: Self = ron::from_str(&text).map_err(|source| FormulaError::Format {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
+        let format =
+            |source| FormulaError::Format { path: path.to_owned(), source: Box::new(source) };
+        let Head { version } = ron::from_str(&text).map_err(format)?;
+        if version > VERSION {
+            let path = path.to_owned();
+            return Err(FormulaError::LaterVersion { path, version, known: VERSION });
+        }
+        let frozen: Self = ron::from_str(&text).map_err(format)?;
         frozen.checked()
+    }
+
+    /// Checks that the values are of the model and the workload of a scenario; its deployment may be
+    /// another one, which is what a formula is for. Values that were assumed fit any.
+    ///
+    /// # Errors
+    ///
+    /// [`FormulaError::OtherScenario`].
+    pub fn check_scenario(&self, scenario: &Scenario) -> Result<(), FormulaError> {
+        let pairs = [
+            ("model", &self.model, scenario.model.clone()),
+            ("workload", &self.workload, written(scenario)),
+        ];
+        for (field, frozen, scenario) in pairs {
+            if !frozen.is_empty() && *frozen != scenario {
+                return Err(FormulaError::OtherScenario {
+                    field,
+                    frozen: frozen.clone(),
+                    scenario,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Writes them to a RON file that [`Frozen::from_file`] reads.
@@ -285,6 +354,11 @@ impl Frozen {
         }
         Ok(self)
     }
+}
+
+/// The workload of a scenario as text.
+fn written(scenario: &Scenario) -> String {
+    ron::to_string(&scenario.workload).expect("a workload is plain data")
 }
 
 impl Load {

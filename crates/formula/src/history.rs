@@ -13,7 +13,8 @@ use sglsim_engine::{
 use sglsim_expr::Values;
 
 use self::graph::{Durations, Graph};
-use self::reading::{Reading, reported};
+use self::reading::Reading;
+pub(crate) use self::reading::reported;
 use self::recorder::{Recorder, Trail};
 use crate::formula::{Formula, RUN};
 use crate::symbols::Symbols;
@@ -84,6 +85,41 @@ pub struct History {
     at: Vec<f64>,
     /// What differs from the scenario.
     values: Values,
+}
+
+/// What the steps of a pool were like, of the rank with the most in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct BatchMix {
+    /// Share of the rows of decode steps that were padding to a captured CUDA graph.
+    pub padding_share: f64,
+    /// Mean new tokens of a step that extends \[token\].
+    pub extend_tokens: f64,
+    /// Mean sequences of a step that extends \[1\].
+    pub extend_seqs: f64,
+}
+
+impl BatchMix {
+    fn of(graph: &Graph, pool: usize) -> Self {
+        let steps = graph.steps.iter().filter(|step| step.pool == pool).map(|step| &step.features);
+        let (mut seqs, mut padded) = (0.0, 0.0);
+        let (mut extends, mut tokens, mut prompts) = (0.0, 0.0, 0.0);
+        for step in steps {
+            seqs += step.decode_seqs;
+            padded += step.decode_padded;
+            if step.extend_tokens > 0.0 {
+                extends += 1.0;
+                tokens += step.extend_tokens;
+                prompts += step.extend_seqs;
+            }
+        }
+        let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
+        Self {
+            padding_share: ratio(padded - seqs, padded),
+            extend_tokens: ratio(tokens, extends),
+            extend_seqs: ratio(prompts, extends),
+        }
+    }
 }
 
 /// What does not depend on θ.
@@ -228,6 +264,47 @@ impl History {
             }
         }
         Ok((decides.len(), decides.into_iter().filter(|decides| *decides).count()))
+    }
+
+    /// What the time of a metric is made of, as shares of it: the steps of each pool and the
+    /// transfers that decide it, and `arrivals` (when requests came, and times to think), which are
+    /// negative where a latency counts from an arrival amid a busy period. Of a throughput, shares of
+    /// the run's duration.
+    ///
+    /// # Errors
+    ///
+    /// As [`History::value`].
+    pub fn parts(&self, metric: Metric) -> Result<Vec<(String, f64)>, FormulaError> {
+        let Record { plan, graph, .. } = &*self.record;
+        let Reading { above, below } = self.reading(metric)?;
+        let time = match (above, below) {
+            (reading::Part::Time(ends), _) | (_, reading::Part::Time(ends)) => ends,
+            _ => Vec::new(),
+        };
+        let weights = graph.walk_back(&time, &self.at);
+        let durations = self.durations(&self.values)?;
+        let mut parts: Vec<(String, f64)> =
+            plan.pools.iter().map(|pool| (format!("{} steps", pool.name), 0.0)).collect();
+        for (number, step) in graph.steps.iter().enumerate() {
+            parts[step.pool].1 += weights.steps[number] * durations.steps[number];
+        }
+        if plan.transfer.is_some() {
+            let pairs = weights.transfers.iter().zip(&durations.transfers);
+            parts.push(("transfers".to_owned(), pairs.map(|(weight, time)| weight * time).sum()));
+        }
+        parts.push(("arrivals".to_owned(), weights.constant));
+        let whole: f64 = parts.iter().map(|(_, time)| time).sum();
+        for (_, share) in &mut parts {
+            *share /= whole;
+        }
+        Ok(parts)
+    }
+
+    /// What the steps of each pool were like, in the order of the pools.
+    #[must_use]
+    pub fn batches(&self) -> Vec<BatchMix> {
+        let pools = 0..self.record.plan.pools.len();
+        pools.map(|pool| BatchMix::of(&self.record.graph, pool)).collect()
     }
 
     fn reading(&self, metric: Metric) -> Result<Reading, FormulaError> {

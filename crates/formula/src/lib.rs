@@ -52,9 +52,11 @@ mod pool;
 mod request;
 mod steady;
 mod symbols;
+mod validity;
 
 pub use error::FormulaError;
 pub use formula::Formula;
-pub use frozen::{Frozen, Load, Parameter};
-pub use history::History;
+pub use frozen::{Frozen, Load, Observed, Parameter};
+pub use history::{BatchMix, History};
 pub use metric::{Latency, Level, Metric, Statistic};
+pub use validity::Measured;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sglsim_engine::Report;
 use sglsim_units::Nearest;
 
 use crate::FormulaError;
+use crate::history::reported;
 
 /// A metric, under the name that SGLang's `bench_serving` or this project's report has for it.
 ///
@@ -271,6 +273,12 @@ impl Metric {
             Self::Duration | Self::MeanItl | Self::Latency(..) => Level::Run,
             _ => Level::Steady,
         }
+    }
+
+    /// What the report of a run says of it; `None` if it is no metric of a run.
+    #[must_use]
+    pub fn reported(self, report: &Report) -> Option<f64> {
+        reported(self, report)
     }
 
     /// Whether it is a metric of a run, of which [`History`](crate::History) has a formula.

@@ -10,7 +10,7 @@ use crate::FormulaError;
 use crate::symbols::Symbols;
 
 /// Value of a cap that nobody set: beyond any memory.
-const NO_LIMIT: f64 = 1e9;
+pub(crate) const NO_LIMIT: f64 = 1e9;
 
 /// A pool and the symbols of its configuration.
 #[derive(Debug)]

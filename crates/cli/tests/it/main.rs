@@ -11,4 +11,5 @@ mod program;
 mod readme;
 mod run;
 mod scenarios;
+mod sensitivity;
 mod words;

@@ -243,6 +243,24 @@ fn closed_sums_of_kernels_are_solved_as_enumeration_does() {
     }
 }
 
+/// What is assumed in a term holds only where the sum has it.
+#[test]
+fn assumptions_in_terms_that_are_not_there_exclude_nothing() {
+    let cx = Context::new();
+    let chunk = cx.symbol(Symbol::int("chunk").at_least(3.0).at_most(10.0)).unwrap();
+    let i = cx.index("i");
+    let rows = min(&chunk, 10 - (&i - 1) * &chunk).assume(1.0, f64::INFINITY);
+    let time = sum(&i, 1, ceil_div(10, &chunk), ceil(rows / 4) * 2 + 1);
+    let module = Module::new("chunks", "time", time + &chunk / 10).variable(&chunk);
+    let points = grid(&[("chunk", 3, 10)]);
+    let senses = [Sense::Minimise, Sense::Maximise];
+    let Some(answers) = solve(&senses.map(|sense| (&module, sense)), false) else { return };
+    for (sense, answer) in senses.iter().zip(&answers) {
+        let (best, _) = enumerate(&module, &points, *sense);
+        is_best(&module, &answer[0], best.unwrap());
+    }
+}
+
 /// Runs a script on small integers; every operation is defined and bounded.
 fn small(script: &[(u8, u8, u8)]) -> Module {
     let cx = Context::new();

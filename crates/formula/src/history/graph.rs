@@ -163,3 +163,6 @@ fn id(index: usize) -> NodeId {
 pub(crate) fn node(index: usize) -> NodeId {
     id(index)
 }
+
+#[cfg(test)]
+mod tests;

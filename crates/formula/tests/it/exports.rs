@@ -4,7 +4,7 @@ use sglsim_engine::{DeploymentPlan, Scenario};
 use sglsim_expr::{Context, Module, Values};
 use sglsim_formula::{Formula, FormulaError, Frozen, Level, Load, Metric};
 
-use crate::scenarios::{AGGREGATED, DISAGGREGATED, DP_ATTENTION, fixed, plan, scenario};
+use crate::scenarios::{AGGREGATED, DISAGGREGATED, DP_ATTENTION, fixed, mixed, plan, scenario};
 
 fn frozen(load: Load) -> Frozen {
     Frozen::assumed(2000.0, 500.0, 200.0, load).unwrap()
@@ -117,6 +117,54 @@ fn every_metric_has_a_formula_somewhere() {
         }
         assert!(count > 0, "{metric} has no formula");
     }
+}
+
+#[test]
+fn what_cannot_be_has_no_value() {
+    let formula = throughput("Llama-3.1-8B", AGGREGATED);
+    let error = formula.evaluate(&Values::from([("max_total_tokens", 100.0)])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the configuration is infeasible: holds_one_request (there is room for one request)"
+    );
+    let error = formula.evaluate(&Values::from([("tp_size", 3.0)])).unwrap_err().to_string();
+    assert!(error.contains("tp_divides_heads"), "{error}");
+    let mut formula = formula;
+    formula.module.values.insert("max_total_tokens", 100.0);
+    assert!(formula.to_json().unwrap()["value"].is_null());
+}
+
+/// The distance from simulation is measured, told in every export, and the same each time.
+#[test]
+fn validity_is_measured_around_a_scenario() {
+    let scenario = scenario("Llama-3.1-8B", AGGREGATED, &mixed("ClosedLoop(concurrency: 64)", 300));
+    let (_, frozen) = crate::scenarios::freeze(&scenario);
+    let made = || {
+        let plan = plan(&scenario);
+        let mut formula = Formula::of(&plan, Metric::OutputThroughput, &frozen).unwrap();
+        let mut runs = 0;
+        formula.measure(&scenario, ".".as_ref(), 4, || runs += 1).unwrap();
+        assert!(runs >= 4);
+        formula
+    };
+    let formula = made();
+    let measured = formula.measured.clone().unwrap();
+    assert_eq!(measured.points, 4);
+    assert!(measured.median <= measured.p90 && measured.p90 <= measured.worst.abs());
+    assert!(measured.worst.abs() < 0.5, "{measured}");
+    assert!(formula.to_sympy().unwrap().contains("Measured on 4 simulations"));
+    assert_eq!(formula.to_json().unwrap()["measured"]["points"], 4);
+    assert_eq!(made().measured.unwrap(), measured);
+
+    let (_, history) =
+        sglsim_formula::History::record(sglsim_engine::Simulation::new(scenario.clone()).unwrap())
+            .unwrap();
+    let mut of_run = history.formula("mean_itl".parse().unwrap()).unwrap();
+    of_run.measure(&scenario, ".".as_ref(), 3, || {}).unwrap();
+    assert!(of_run.measured.unwrap().worst.abs() < 0.3);
+    let most = Formula::of(&plan(&scenario), Metric::MaxOutputThroughput, &frozen);
+    let error = most.unwrap().measure(&scenario, ".".as_ref(), 1, || {}).unwrap_err();
+    assert!(matches!(error, FormulaError::NotMeasurable { .. }), "{error}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ fn means_are_those_of_the_requests() {
     let expected = Frozen::assumed(1000.0, 0.0, 11.0, Load::Open { request_rate: 2.0 }).unwrap();
     assert_eq!(frozen.requests, 21);
     frozen.requests = 0;
+    frozen.seeds = 0;
+    assert_eq!(std::mem::take(&mut frozen.model), "Llama-3.1-8B");
+    assert!(std::mem::take(&mut frozen.workload).contains("Constant"));
     frozen.source.clone_from(&expected.source);
     assert_eq!(frozen, expected);
 }

@@ -51,7 +51,7 @@ fn formula_is_close_to_simulation() {
             let scenario = scenario(model, &deployment, &workload);
             let (report, frozen) = freeze(&scenario);
             let formula = throughput(&plan(&scenario), &frozen);
-            let computed = formula.evaluate(&Values::new()).unwrap();
+            let computed = formula.module.evaluate(&Values::new()).unwrap();
             let error = computed / full_throughput(&report) - 1.0;
             row += &format!(" {:+.1} % |", 100.0 * error);
             assert!(error.abs() < MOST, "{name}, {input} + {output} tokens: off by {error:+.3}");
@@ -119,14 +119,14 @@ proptest! {
             let names: &[&str] = if plan.pools.len() == 1 { &["N"] } else { &["N_p", "N_d"] };
             for name in names {
                 let at = |count: u32| {
-                    formula.evaluate(&Values::from([(*name, f64::from(count))])).unwrap()
+                    formula.module.evaluate(&Values::from([(*name, f64::from(count))])).unwrap()
                 };
                 let (less, more) = (at(workers), at(workers + 1));
                 prop_assert!(less > 0.0);
                 prop_assert!(no_less(more, less), "{name} {workers}: {less} to {more}");
             }
-            let faster = formula.evaluate(&Values::from([(bandwidth, 2.0 * now)])).unwrap();
-            prop_assert!(no_less(faster, formula.evaluate(&Values::new()).unwrap()));
+            let faster = formula.module.evaluate(&Values::from([(bandwidth, 2.0 * now)])).unwrap();
+            prop_assert!(no_less(faster, formula.module.evaluate(&Values::new()).unwrap()));
         }
     }
 

@@ -4,7 +4,7 @@ use sglsim_units::{HashMap, Nearest};
 
 use super::no_form;
 use crate::arena::Arena;
-use crate::build::{Comparison, Connective};
+use crate::build::{Comparison, Connective, Lattice};
 use crate::facts::FreeSet;
 use crate::node::{Id, Node};
 use crate::{Context, Expr, ExprError, Module, Number, Symbol, Values};
@@ -128,11 +128,30 @@ impl Arena {
             let after = self.compare(Comparison::Le, lo, at);
             let before = self.compare(Comparison::Le, at, hi);
             let inside = self.connect(Connective::And, &[after, before]);
+            let term = if self.always(inside) { term } else { self.clamped(term) };
             let zero = self.make_number("sum", Number::ZERO);
             let term = self.piecewise(&[(inside, term)], zero);
             terms.push((self.prune(term), Number::ONE));
         }
         Ok(self.add(Number::ZERO, &terms))
+    }
+
+    /// A part that may not count: what is assumed in it holds only where it does, so it is no row but
+    /// a clamp, which changes nothing there and keeps the range elsewhere.
+    fn clamped(&mut self, root: Id) -> Id {
+        let mut replaced: HashMap<Id, Id> = HashMap::default();
+        for id in self.reachable(&[root]) {
+            let Node::Assume { value, lo, hi, .. } = self.shape(id) else { continue };
+            let mut value = self.rebuild(&[value], &replaced)[0];
+            for (end, kind) in [(hi, Lattice::Min), (lo, Lattice::Max)] {
+                if let Some(end) = end {
+                    let end = self.make_number("assume", end);
+                    value = self.lattice(kind, &[end, value]);
+                }
+            }
+            replaced.insert(id, value);
+        }
+        self.rebuild(&[root], &replaced)[0]
     }
 
     /// A fixed point as a new symbol, with its equation and its bounds.
