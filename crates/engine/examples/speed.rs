@@ -10,6 +10,7 @@
 //!
 //! Figures of others on the same trace: NVIDIA Dynamo's mocker, CPU time on two cores; Vidur's steps.
 #![expect(clippy::print_stdout, reason = "an example that prints its result")]
+#![expect(clippy::disallowed_types, reason = "it measures time")]
 
 use std::error::Error;
 use std::time::Instant;

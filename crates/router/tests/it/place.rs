@@ -76,9 +76,9 @@ fn a_wrong_answer_is_not_explained() {
 fn answers(settings: &[(&str, &str)], lines: &[&str]) -> Vec<String> {
     let mut all = Settings::default();
     for (name, value) in settings {
-        all.set(name, value).unwrap();
+        all.set(name, value).expect("a known setting");
     }
-    let mut driver = Driver::new(&all).unwrap();
+    let mut driver = Driver::new(&all).expect("a recorded setting is allowed");
     lines.iter().map(|line| driver.run(line).unwrap_or_else(|error| error)).collect()
 }
 
