@@ -150,12 +150,6 @@ impl Forward<'_> {
                 Op::Le => x.usual_le(y(registers)),
                 Op::Lt => x.usual_lt(y(registers)),
                 Op::Select => Some(x.select(y(registers), registers[c as usize])),
-                Op::And => Some(x.and(y(registers))),
-                Op::Or => Some(x.or(y(registers))),
-                Op::Not => Some(x.negated()),
-                Op::Neg => Some(x.neg()),
-                Op::Ceil if !plan.quotients[at] => Some(x.ceil()),
-                Op::Floor if !plan.quotients[at] => Some(x.floor()),
                 _ => None,
             };
             registers[code.first + at] = match usual {

@@ -176,13 +176,6 @@ fn regular(ends: [f64; 2]) -> bool {
     ends[0] <= -SMALL && ends[1] <= LARGE
 }
 
-/// Whether a rounded product or quotient is a step away from the real one: neither tiny nor huge, or
-/// `exactly` zero.
-#[inline]
-fn usual_size(end: f64, exactly: bool) -> bool {
-    (SMALL..=LARGE).contains(&end.abs()) || exactly && end == 0.0
-}
-
 /// One step outward from the ends of something positive.
 #[inline]
 fn next(ends: [f64; 2]) -> [f64; 2] {
@@ -282,15 +275,13 @@ impl Values {
         Values { ends: [self.ends[1], self.ends[0]], partial: self.partial.spread() }
     }
 
-    /// [`Values::mul`] of what is defined and neither tiny nor huge; not both may be negative.
+    /// [`Values::mul`] of what is defined, not negative, and neither tiny nor huge.
     #[inline]
     pub(super) fn usual_mul(self, other: Values, integer: bool) -> Option<Values> {
         let (x, y) = (self.ends, other.ends);
         let ends = [x[0] * -y[0], x[1] * y[1]];
-        if !(self.partial | other.partial).is_no() {
+        if !(x[0] <= 0.0 && y[0] <= 0.0 && (self.partial | other.partial).is_no()) {
             None
-        } else if x[0] > 0.0 || y[0] > 0.0 {
-            self.signed_mul(other, integer)
         } else if integer && exact(ends) {
             Some(Values { ends, partial: Partial::NO })
         } else if regular(ends) {
@@ -299,24 +290,6 @@ impl Values {
             // From exactly zero.
             let zero = x[0] == 0.0 || y[0] == 0.0;
             let usual = zero && ends[1] >= SMALL && ends[1] <= LARGE;
-            usual.then(|| Values { ends: ends.map(step_up), partial: Partial::NO })
-        }
-    }
-
-    /// The product with something that is not negative. Apart, so that the usual product stays short.
-    #[inline(never)]
-    fn signed_mul(self, other: Values, integer: bool) -> Option<Values> {
-        let (x, y) = if self.ends[0] <= 0.0 { (self, other) } else { (other, self) };
-        let low = if y.lo() < 0.0 { x.hi() } else { x.lo() };
-        let high = if y.hi() < 0.0 { x.lo() } else { x.hi() };
-        let ends = [low * -y.lo(), high * y.hi()];
-        if x.ends[0] > 0.0 {
-            None
-        } else if integer && exact(ends) {
-            Some(Values { ends, partial: Partial::NO })
-        } else {
-            let usual = usual_size(ends[0], low == 0.0 || y.lo() == 0.0)
-                && usual_size(ends[1], high == 0.0 || y.hi() == 0.0);
             usual.then(|| Values { ends: ends.map(step_up), partial: Partial::NO })
         }
     }
@@ -343,7 +316,7 @@ impl Values {
         Values { ends: [low, self.ends[1]], ..self }
     }
 
-    /// [`Values::div`] by what is positive, both defined and neither tiny nor huge.
+    /// [`Values::div`] of what is defined, positive, and neither tiny nor huge.
     #[inline]
     pub(super) fn usual_div(self, other: Values) -> Option<Values> {
         let (x, y) = (self.ends, other.ends);
@@ -353,11 +326,9 @@ impl Values {
         } else if regular(ends) {
             Some(Values { ends: next(ends), partial: Partial::NO })
         } else {
-            // A dividend that is zero or negative somewhere.
-            let lo = if x[0] > 0.0 { x[0] / -y[0] } else { ends[0] };
-            let hi = if x[1] < 0.0 { x[1] / y[1] } else { ends[1] };
-            let usual = usual_size(lo, x[0] == 0.0) && usual_size(hi, x[1] == 0.0);
-            usual.then(|| Values { ends: [lo, hi].map(step_up), partial: Partial::NO })
+            // From exactly zero.
+            let usual = x[0] == 0.0 && ends[1] >= SMALL && ends[1] <= LARGE;
+            usual.then(|| Values { ends: ends.map(step_up), partial: Partial::NO })
         }
     }
 
