@@ -143,7 +143,7 @@ fn datasheet(gpu: &Gpu, figure: &str) -> f64 {
 
 /// The figure that a coefficient is a share of.
 pub(crate) fn figure_of(info: &CoefficientInfo) -> Option<&'static str> {
-    const LINKS: [&str; 4] = ["all_reduce", "nccl", "all_to_all", "transfer"];
+    const LINKS: [&str; 5] = ["all_reduce", "nccl", "all_to_all", "transfer", "host_copy"];
     if LINKS.iter().any(|link| info.family.starts_with(link)) {
         return None;
     }
