@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "engine",
         &["units", "expr", "hw", "model", "kernels", "radix", "sched", "router", "workload"],
     ),
-    ("formula", &["units", "expr", "hw", "model", "kernels", "workload", "engine"]),
+    ("formula", &["units", "expr", "model", "kernels", "workload", "engine"]),
     ("calibrate", &["units", "expr", "hw", "model", "kernels"]),
     (
         "cli",

@@ -7,7 +7,9 @@ mod steps;
 use std::fmt;
 
 use sglsim_kernels::TransferProgram;
-use sglsim_router::{Outcome, PdPair, PdResponse, PdRouter, Response, RouteRequest, Router};
+use sglsim_router::{
+    Outcome, PdPair, PdResponse, PdRouter, Response, RouteRequest, Router, RoutingKey,
+};
 use sglsim_sched::{BatchState, DisaggregationMode, Notice, SchedError, Slot, Submission};
 use sglsim_units::{RequestId, SimTime, TokenCount, WorkerId};
 use sglsim_workload::{Finished, Request, Workload, output_content};
@@ -41,6 +43,8 @@ struct Place {
 #[derive(Debug)]
 struct Live {
     request: Request,
+    /// What the router knows it by.
+    routing_key: Option<RoutingKey>,
     prefill: Place,
     decode: Place,
     /// Pieces of its KV under way.
@@ -207,7 +211,8 @@ impl Run<'_> {
         }
         self.emit(&Event::Arrived { request: &request, after });
         let id = request.id;
-        let (prefill, decode) = self.route(&request)?;
+        let routing_key = request.labels.routing_key.map(|key| RoutingKey::of(&key.to_string()));
+        let (prefill, decode) = self.route(&request, routing_key)?;
         self.emit(&Event::Routed { id, prefill, decode });
         let place = |workers: &mut Vec<Worker>, worker: WorkerId| {
             let rank = workers[worker.index()].next_rank();
@@ -216,7 +221,7 @@ impl Run<'_> {
         let prefill = place(&mut self.workers, prefill);
         let is_pair = matches!(self.routing, Routing::Pair(_));
         let decode = if is_pair { place(&mut self.workers, decode) } else { prefill };
-        let live = Live { request, prefill, decode, flows: 0, all_sent: false };
+        let live = Live { request, routing_key, prefill, decode, flows: 0, all_sent: false };
         self.live.insert(id, live);
 
         // A pair reserves memory on the decode worker first; only then may the prompt be computed.
@@ -244,8 +249,12 @@ impl Run<'_> {
         }
     }
 
-    fn route(&mut self, request: &Request) -> Result<(WorkerId, WorkerId), EngineError> {
-        let asked = RouteRequest::new(&request.prompt, self.now);
+    fn route(
+        &mut self,
+        request: &Request,
+        routing_key: Option<RoutingKey>,
+    ) -> Result<(WorkerId, WorkerId), EngineError> {
+        let asked = RouteRequest::new(&request.prompt, self.now).with_routing_key(routing_key);
         let chosen = match &mut self.routing {
             Routing::One(router) => router.route(&asked).map(|worker| (worker, worker)),
             Routing::Pair(router) => router.route(&asked).map(|pair| (pair.prefill, pair.decode)),
@@ -299,7 +308,7 @@ impl Run<'_> {
         outcome: Outcome,
     ) -> Result<(), EngineError> {
         let live = self.live.remove(id);
-        let (routing_key, at) = (None, self.now);
+        let (routing_key, at) = (live.routing_key, self.now);
         let told = match &mut self.routing {
             Routing::One(router) => {
                 let worker = live.prefill.worker;

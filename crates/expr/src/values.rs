@@ -36,6 +36,21 @@ impl Values {
         self.0.insert(name.into(), value);
     }
 
+    /// Replaces the values of names that are there; other names have no influence.
+    ///
+    /// ```
+    /// use sglsim_expr::Values;
+    ///
+    /// let mut values = Values::from([("a", 1.0)]);
+    /// values.replace(&Values::from([("a", 2.0), ("b", 3.0)]));
+    /// assert_eq!(values, Values::from([("a", 2.0)]));
+    /// ```
+    pub fn replace(&mut self, by: &Values) {
+        for (name, value) in &mut self.0 {
+            *value = by.get(name).unwrap_or(*value);
+        }
+    }
+
     /// The value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sglsim_expr::{Expr, min, min_of_feasible};
+use sglsim_expr::{Expr, max, min, min_of_feasible};
 
 use crate::Hardware;
 
@@ -150,4 +150,18 @@ impl Default for LawSet {
 /// branch.
 pub(crate) fn present(count: &Expr) -> Expr {
     min(count, 1)
+}
+
+/// Arithmetic under clocks that fall when it lasts: each second beyond `onset` \[s\] takes `throttle`
+/// \[1\] seconds more \[s\].
+pub(crate) fn throttled(time: Expr, throttle: &Expr, onset: &Expr) -> Expr {
+    let beyond = max(&time - onset, 0);
+    time + throttle * beyond
+}
+
+/// Widths of a query and its key, and of a value and its output, over all heads, twice: bytes of the
+/// query and the output of a token in 16 bits \[B\], and arithmetic of a query-key pair, a product and
+/// a sum for each \[FLOP\].
+pub(crate) fn twice_head_widths((qk, v): (u32, u32), heads: &Expr) -> Expr {
+    2 * (qk + v) * heads
 }

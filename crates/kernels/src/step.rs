@@ -283,9 +283,7 @@ impl StepLaw {
     /// symbols have no influence.
     #[must_use]
     pub fn with_values(mut self, values: &Values) -> Self {
-        let known = values.iter().filter(|(name, _)| self.values.get(name).is_some());
-        let known: Values = known.collect();
-        self.values.extend(known);
+        self.values.replace(values);
         self
     }
 

@@ -172,9 +172,7 @@ impl TransferLaw {
     /// The same law with other values; names that are none of its symbols have no influence.
     #[must_use]
     pub fn with_values(mut self, values: &Values) -> Self {
-        let known = values.iter().filter(|(name, _)| self.values.get(name).is_some());
-        let known: Values = known.collect();
-        self.values.extend(known);
+        self.values.replace(values);
         self
     }
 }

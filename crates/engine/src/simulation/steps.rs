@@ -4,6 +4,7 @@
 //! the next step as soon as one starts, so its results come one choice late; only a worker at rest
 //! chooses and starts at once.
 
+use sglsim_sched::ForwardMode;
 use sglsim_units::{Seconds, WorkerId};
 
 use super::Run;
@@ -102,7 +103,7 @@ impl Run<'_> {
                 continue;
             }
             let result = state.batch.finish_step(now);
-            if result.mode == sglsim_sched::ForwardMode::Idle {
+            if result.mode == ForwardMode::Idle {
                 continue;
             }
             let kv_used = state.batch.memory().used();

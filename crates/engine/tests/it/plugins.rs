@@ -3,7 +3,7 @@
 
 use sglsim_engine::{
     BatchState, CostModel, Delivery, EngineError, Fabric, Fcfs, FifoFabric, Flow, ForwardMode,
-    Needs, PolicyConfig, QueueEntry, Report, Request, RequestId, RngStreams, SchedError,
+    Needs, PolicyConfig, QueueEntry, Report, Request, RequestId, RngStreams, Scenario, SchedError,
     SchedulePolicy, Scheduler, SimTime, Simulation, StepFeatures, Workload,
 };
 
@@ -328,4 +328,32 @@ fn every_layer_can_be_swapped() {
     let newest = run(|simulation| simulation.schedule_policy(|_| Box::new(Newest)));
     assert!(newest.requests[3].ttft() < newest.requests[1].ttft());
     assert!(plain.requests[1].ttft() < plain.requests[3].ttft());
+}
+
+/// All requests of one key go to one worker, which learns it from the workload's labels.
+#[test]
+fn routing_keys_reach_the_router() {
+    let scenario = |keys: u32| {
+        let text = format!(
+            r#"(
+                model: "Llama-3.1-8B",
+                hardware: (gpu: "H100-SXM"),
+                deployment: Aggregated(workers: 8),
+                router: (policy: Manual()),
+                workload: Synthetic(
+                    arrivals: Poisson(rate: 20.0),
+                    labels: (routing_keys: {keys}),
+                    input_len: Fixed(100),
+                    output_len: Fixed(10),
+                    requests: 200,
+                ),
+            )"#
+        );
+        let report = Simulation::new(Scenario::from_ron(&text).unwrap()).unwrap().run().unwrap();
+        let workers = report.requests.iter().filter_map(|record| record.decode_worker);
+        workers.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(scenario(1), 1);
+    assert_eq!(scenario(0), 8);
+    assert!((2..=3).contains(&scenario(3)));
 }

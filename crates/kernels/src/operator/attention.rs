@@ -3,7 +3,7 @@
 use sglsim_expr::{Expr, max, min, piecewise, sqrt};
 use sglsim_hw::Precision;
 
-use super::{OperatorLaw, present};
+use super::{OperatorLaw, present, twice_head_widths};
 use crate::Hardware;
 
 mod coefficients;
@@ -71,15 +71,13 @@ impl DecodeAttention {
     /// Arithmetic of a query and a token of context \[FLOP\]: scores and weighted values.
     #[must_use]
     pub fn flops_per_pair(&self) -> Expr {
-        let (qk, v) = self.head_dims;
-        2 * (qk + v) * &self.heads
+        twice_head_widths(self.head_dims, &self.heads)
     }
 
     /// Queries and outputs of a query token, in 16 bits \[B\].
     #[must_use]
     pub fn query_bytes(&self) -> Expr {
-        let (qk, v) = self.head_dims;
-        2 * (qk + v) * &self.heads
+        twice_head_widths(self.head_dims, &self.heads)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sglsim_expr::{Expr, ceil, ceil_div, max, min, piecewise};
 
-use super::{MatrixFormat, OperatorLaw, present};
+use super::{MatrixFormat, OperatorLaw, present, throttled};
 use crate::Hardware;
 
 mod coefficients;
@@ -163,8 +163,7 @@ impl Tiling<'_> {
                 piecewise([(m.le(64), small), (m.le(128), wide)], large)
             }
         };
-        let beyond = max(&time - &self.theta.throttle_onset, 0);
-        time + &self.theta.throttle * beyond
+        throttled(time, &self.theta.throttle, &self.theta.throttle_onset)
     }
 }
 

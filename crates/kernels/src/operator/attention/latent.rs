@@ -4,7 +4,7 @@ use sglsim_expr::{Expr, ceil_div, max, min};
 
 use super::{LatentPrefillTheta, PrefillAttention, WIDENED, WIDENING, is_wide};
 use crate::Hardware;
-use crate::operator::{OperatorLaw, present};
+use crate::operator::{OperatorLaw, present, throttled};
 
 /// Tiles of 128 queries that run in waves, beside the reading of queries and latents.
 ///
@@ -50,8 +50,7 @@ impl OperatorLaw<PrefillAttention> for LatentPrefill {
         let pair = call.flops_per_pair() / rate;
         let arithmetic = ceil_div(tiles, &on.sm_count) * &theta.tile_latency
             + (&call.pairs + tokens * &theta.overhead) * pair;
-        let beyond = max(&arithmetic - &theta.throttle_onset, 0);
-        let arithmetic = arithmetic + &theta.throttle * beyond;
+        let arithmetic = throttled(arithmetic, &theta.throttle, &theta.throttle_onset);
 
         let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
         let kv_bytes = if narrow { WIDENED } else { 1 } * &call.kv_bytes_per_token;

@@ -5,7 +5,7 @@ use sglsim_hw::Precision;
 
 use super::{LatentPrefill, PrefillAttentionTheta, WIDTHS, is_wide};
 use crate::Hardware;
-use crate::operator::{OperatorLaw, present};
+use crate::operator::{OperatorLaw, present, throttled, twice_head_widths};
 
 /// Attention of the new tokens of all extending sequences, one layer, one rank.
 #[derive(Clone, Debug)]
@@ -51,15 +51,13 @@ impl PrefillAttention {
     /// Arithmetic of a query-key pair \[FLOP\]: scores and weighted values.
     #[must_use]
     pub fn flops_per_pair(&self) -> Expr {
-        let (qk, v) = self.head_dims;
-        2 * (qk + v) * &self.heads
+        twice_head_widths(self.head_dims, &self.heads)
     }
 
     /// Queries and outputs of a new token, in 16 bits \[B\].
     #[must_use]
     pub fn query_bytes(&self) -> Expr {
-        let (qk, v) = self.head_dims;
-        2 * (qk + v) * &self.heads
+        twice_head_widths(self.head_dims, &self.heads)
     }
 }
 
@@ -136,8 +134,7 @@ impl OperatorLaw<PrefillAttention> for FlashPrefill {
         let turns = tiles / &on.sm_count + &theta.last_wave * filled;
         let whole = max(&work + turns * &tile, longest);
         let arithmetic = min(whole, &theta.split_cost * work + one_block + tile);
-        let beyond = max(&arithmetic - &theta.throttle_onset, 0);
-        let arithmetic = arithmetic + &theta.throttle * beyond;
+        let arithmetic = throttled(arithmetic, &theta.throttle, &theta.throttle_onset);
 
         let per_token = (call.query_bytes() + &call.kv_bytes_per_token) / &on.hbm_bandwidth;
         let kv = &call.kv_bytes_per_token / &on.hbm_bandwidth;
