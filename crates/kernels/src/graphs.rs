@@ -28,6 +28,32 @@ pub fn cuda_graph_sizes(max_bs: u32) -> Vec<u32> {
     sizes
 }
 
+/// Batch sizes for which SGLang captures a graph that verifies drafts, ascending.
+///
+/// 1 to 8, then to 32 in steps of 2, to 64 in steps of 4, to 256 in steps of 8, and on in steps of 16,
+/// cut at `max_bs`, which is always captured. Empty if `max_bs` is 0.
+///
+/// # Source
+///
+/// SGLang 0.5.23, `arg_groups/cuda_graph_hook.py`.
+///
+/// ```
+/// assert_eq!(sglsim_kernels::speculative_cuda_graph_sizes(13), [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13]);
+/// ```
+#[must_use]
+pub fn speculative_cuda_graph_sizes(max_bs: u32) -> Vec<u32> {
+    let steps = (1..=8)
+        .chain((10..=32).step_by(2))
+        .chain((40..=64).step_by(4))
+        .chain((72..=256).step_by(8))
+        .chain((272..=u32::MAX).step_by(16));
+    let mut sizes: Vec<u32> = steps.take_while(|size| *size < max_bs).collect();
+    if max_bs > 0 {
+        sizes.push(max_bs);
+    }
+    sizes
+}
+
 /// The batch size that `seqs` decoding sequences run with when graphs up to `max_bs` are captured:
 /// the smallest of [`cuda_graph_sizes`] that is large enough, or `seqs` itself, run eagerly, if none
 /// is.

@@ -41,8 +41,9 @@
 //! * [`Breakdown`]: where the time of one step goes, operator by operator, and what bounds each.
 //! * [`SpeculativeLaw`]: a step that drafts and verifies; [`Acceptance`]: what that brings.
 //! * [`MemoryLaw`]: weights, KV cells, `mem_fraction_static`, `max_total_num_tokens`.
+//! * [`ExpertPlacement`]: which rank has which experts, and how unequal that makes their loads.
 //! * [`TransferLaw`]: KV from a prefill to a decode worker.
-//! * [`cuda_graph_sizes`], [`padded_batch`]: captured CUDA graphs.
+//! * [`cuda_graph_sizes`], [`speculative_cuda_graph_sizes`], [`padded_batch`]: captured CUDA graphs.
 //!
 //! # How far to trust it
 //!
@@ -59,6 +60,7 @@
 mod calibration;
 mod coefficients;
 mod error;
+mod expert_load;
 mod features;
 mod graphs;
 mod hardware;
@@ -76,8 +78,9 @@ mod transfer;
 pub use calibration::{Calibration, CalibrationError, CalibrationTable, DATASHEET, HeldOut};
 pub use coefficients::{CoefficientInfo, Coefficients, Theta};
 pub use error::KernelError;
+pub use expert_load::ExpertPlacement;
 pub use features::{Features, RankFeatures, StepFeatures};
-pub use graphs::{cuda_graph_sizes, padded_batch};
+pub use graphs::{cuda_graph_sizes, padded_batch, speculative_cuda_graph_sizes};
 pub use hardware::Hardware;
 pub use host_copy::{HostCopyCoefficients, HostCopyLaw, HostCopyProgram, HostCopyTheta};
 pub use memory::{

@@ -21,6 +21,11 @@ pub enum Acceptance {
         /// Probability of each position if all before it were accepted, in [0, 1] \[1\].
         rates: Vec<f64>,
     },
+    /// How often so many drafts were accepted, as a server reports it, whatever was drafted.
+    Histogram {
+        /// Verified sequences of which 0, 1, 2, … drafts were accepted, at most `num_steps`.
+        counts: Vec<u64>,
+    },
 }
 
 impl Acceptance {
@@ -31,6 +36,12 @@ impl Acceptance {
             Self::PerPosition { rates } => {
                 let at = (position as usize).min(rates.len());
                 at.checked_sub(1).map_or(0.0, |at| rates[at])
+            }
+            Self::Histogram { counts } => {
+                let at_least =
+                    |drafts: u32| counts.iter().skip(drafts as usize).sum::<u64>() as f64;
+                let before = at_least(position.saturating_sub(1));
+                if before > 0.0 { at_least(position) / before } else { 0.0 }
             }
         }
     }
@@ -44,6 +55,8 @@ impl Acceptance {
         let rates = match self {
             Self::Geometric { rate } => std::slice::from_ref(rate),
             Self::PerPosition { rates } => rates.as_slice(),
+            Self::Histogram { counts } if counts.iter().all(|count| *count == 0) => &[],
+            Self::Histogram { .. } => return Ok(()),
         };
         let refuse = |position, value| Err(KernelError::Acceptance { position, value });
         if rates.is_empty() {
@@ -71,6 +84,11 @@ impl Acceptance {
     #[must_use]
     pub fn probabilities(&self, speculation: &Speculation) -> Vec<f64> {
         let depth = speculation.num_steps as usize;
+        if let Self::Histogram { counts } = self {
+            let all: u64 = counts.iter().sum();
+            let of = |drafts: usize| counts.get(drafts).map_or(0.0, |count| *count as f64);
+            return (0..=depth).map(|drafts| of(drafts) / all as f64).collect();
+        }
         // At least j drafts are accepted if the accepted path is in the tree to that depth.
         let mut at_least = vec![0.0; depth + 2];
         at_least[0] = 1.0;
@@ -132,12 +150,12 @@ impl Acceptance {
         };
         let rates: Vec<Expr> = match self {
             Self::Geometric { rate } => vec![symbol("accept_rate".to_owned(), *rate)?],
-            Self::PerPosition { .. } => (1..=speculation.num_steps)
+            Self::PerPosition { .. } | Self::Histogram { .. } => (1..=speculation.num_steps)
                 .map(|position| symbol(format!("accept_rate_{position}"), self.rate(position)))
                 .collect::<Result<_, _>>()?,
         };
         let at = |position: usize| &rates[position.min(rates.len() - 1)];
-        if speculation.eagle_topk > 1 {
+        if speculation.eagle_topk > 1 && !matches!(self, Self::Histogram { .. }) {
             let paths = self.tree(speculation).into_iter().map(|node| {
                 let steps = node.ranks.into_iter().enumerate();
                 let product = steps.map(|(position, rank)| {
