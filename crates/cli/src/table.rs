@@ -188,5 +188,8 @@ fn pools(report: &Report) -> String {
     row("prefill steps", &|pool| unless_none(pool.prefill_steps, count(pool.prefill_steps)));
     row("decode steps", &|pool| unless_none(pool.decode_steps, count(pool.decode_steps)));
     row("decode batch, mean", &|pool| unless_none(pool.decode_steps, number(pool.decode_batch)));
+    if report.pools.iter().any(|pool| pool.accept_length > 0.0) {
+        row("accept length [tok]", &|pool| fixed(pool.accept_length, 2));
+    }
     text(&out)
 }

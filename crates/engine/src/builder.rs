@@ -13,7 +13,8 @@ use sglsim_sched::{
 use sglsim_units::{RngStreams, SimTime, WorkerId};
 use sglsim_workload::Workload;
 
-use crate::cost::{CostModel, LawCost};
+use crate::balance::Balancer;
+use crate::cost::{CostModel, LawCost, RebalancedCost};
 use crate::error::EngineError;
 use crate::event::StepQueue;
 use crate::fabric::{Fabric, FifoFabric};
@@ -252,7 +253,9 @@ impl Simulation {
             return Err(EngineError::NoRequests { workload: name });
         }
         let workers = self.workers()?;
-        let laws = workers.iter().all(|worker| worker.cost.is_law());
+        // No formula of a run with drafts has been made yet.
+        let drafts = self.plan.pools.iter().any(|pool| pool.speculation.is_some());
+        let laws = !drafts && workers.iter().all(|worker| worker.cost.is_law());
         let source = workers[0].cost.name().to_owned();
         let routing = self.routing()?;
         let transfer = self.plan.transfer_program()?;
@@ -295,10 +298,23 @@ impl Simulation {
                 let cost: Box<dyn CostModel> = match &self.cost {
                     Some(make) => make(id, pool),
                     None => {
-                        Box::new(LawCost::new(pool.program(), pool.coefficients.provenance.clone()))
+                        let law =
+                            LawCost::new(pool.program(), pool.coefficients.provenance.clone());
+                        match &pool.rebalance {
+                            None => Box::new(law),
+                            Some(rebalance) => Box::new(RebalancedCost {
+                                before: rebalance.before.clone(),
+                                after: law,
+                                pause: rebalance.pause,
+                                steps_left: rebalance.iterations,
+                                done: false,
+                            }),
+                        }
                     }
                 };
-                let mut worker = Worker::new(id, ranks, cost, &pool.cuda_graphs);
+                let streams = RngStreams::new(self.scenario.seed).child(u64::from(id.0));
+                let balancer = Balancer::new(pool.load_balance(), ranks.len(), streams);
+                let mut worker = Worker::new(id, ranks, cost, &pool.cuda_graphs, balancer);
                 worker.overlaps = pool.overlaps();
                 workers.push(worker);
             }
@@ -307,7 +323,11 @@ impl Simulation {
     }
 
     fn rank(&self, worker: WorkerId, rank: u32, pool: &PoolPlan) -> Result<Rank, EngineError> {
-        let config = pool.scheduler.clone();
+        let mut config = pool.scheduler.clone();
+        if let Some(speculative) = &mut config.speculative {
+            let streams = RngStreams::new(self.scenario.seed);
+            speculative.streams = streams.child(u64::from(worker.0)).child(u64::from(rank));
+        }
         let page = PageSize::new(config.page_size).expect("the plan checked the page size");
         let kv = PagePool::new(config.max_total_num_tokens, page);
         let decodes_only = config.mode == DisaggregationMode::Decode;

@@ -39,6 +39,33 @@ impl LawCost {
     }
 }
 
+/// The step law of a worker that places its experts anew after some steps. It is not one law, so no
+/// formula of such a run is made.
+#[derive(Debug)]
+pub(crate) struct RebalancedCost {
+    pub(crate) before: StepProgram,
+    pub(crate) after: LawCost,
+    pub(crate) pause: f64,
+    /// Steps left before that.
+    pub(crate) steps_left: u32,
+    pub(crate) done: bool,
+}
+
+impl CostModel for RebalancedCost {
+    fn name(&self) -> &str {
+        self.after.name()
+    }
+
+    fn step_seconds(&mut self, step: &StepFeatures) -> f64 {
+        if self.steps_left > 0 {
+            self.steps_left -= 1;
+            return self.before.seconds(step);
+        }
+        let pause = if std::mem::replace(&mut self.done, true) { 0.0 } else { self.pause };
+        pause + self.after.step_seconds(step)
+    }
+}
+
 impl CostModel for LawCost {
     fn name(&self) -> &str {
         &self.provenance

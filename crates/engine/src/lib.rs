@@ -34,6 +34,7 @@
 //! `sglsim-engine` is the one dependency of a downstream project; the feature `testing` brings their
 //! conformance suites.
 
+mod balance;
 mod builder;
 mod cost;
 mod error;
@@ -50,19 +51,22 @@ mod simulation;
 pub mod testing;
 mod worker;
 
+pub use balance::LoadBalanceMethod;
 pub use builder::Simulation;
 pub use cost::{CostModel, LawCost};
 pub use error::EngineError;
 pub use fabric::{Delivery, Fabric, FifoFabric, Flow};
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Observer};
-pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan};
+pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
 pub use report::{PoolReport, Report, WriteError};
 pub use scenario::{
     Deployment, Hardware, Oversized, PoolConfig, RouterConfig, Scenario, ScenarioError,
 };
 
-pub use sglsim_kernels::{ParallelPlan, StepFeatures};
+pub use sglsim_kernels::{
+    Acceptance, ParallelPlan, Speculation, SpeculativeAlgorithm, SpeculativeLaw, StepFeatures,
+};
 pub use sglsim_radix::{
     Backup, EvictionPolicy, Key, NodeId, PageSize, PrefixCache, PrefixMatch, Prompt, RadixCache,
     Span, WritePolicy,
@@ -75,7 +79,7 @@ pub use sglsim_sched::{
     ForwardBatch, ForwardMode, Labels, LongestOutputFirst, LongestPrefixMatch, Memory,
     MixedScheduler, NUM_RESERVED_DECODE_TOKENS, Needs, NewTokenRatio, PrefillAdder, QueueEntry,
     ReqView, SchedError, SchedulePolicy, SchedulePolicyName, Scheduler, SchedulerConfig,
-    SchedulerName, SglangScheduler, Slot, StepResult, WholeScheduler,
+    SchedulerName, SglangScheduler, Slot, SpeculativeDecoding, StepResult, WholeScheduler,
 };
 pub use sglsim_units::{RequestId, RngStreams, Seconds, SimTime, TokenCount, WorkerId};
 pub use sglsim_workload::{Finished, Request, Workload, WorkloadConfig, WorkloadError};

@@ -91,6 +91,11 @@ pub(crate) struct WorkerRecord {
     pub(crate) decoding_steps: u64,
     pub(crate) extended: TokenCount,
     pub(crate) decoded: TokenCount,
+    /// Sequences that decoded, each counted in every step.
+    pub(crate) decoded_seqs: u64,
+    /// Sequences whose drafts were verified, and the tokens that this brought.
+    pub(crate) verified: u64,
+    pub(crate) accepted: TokenCount,
     /// Tokens that were decoded and thrown away.
     pub(crate) discarded: TokenCount,
     /// ∫ used KV slots dt \[token·s\].
@@ -185,20 +190,27 @@ impl Observer for Metrics {
             Event::Resumed { id, worker, rank, decodes_from } => {
                 self.gaps.resumed(id, (worker, rank, decodes_from));
             }
+            Event::Accepted { id, worker, rank, tokens } => {
+                self.gaps.accepted(at, id, (worker, rank), tokens);
+            }
             Event::Retracted { id, worker, rank } => {
                 self.gaps.retracted(id, worker, rank);
                 self.record(id).retractions += 1;
             }
             Event::RankStep { worker, rank, result, kv_used } => {
                 let StepResult { mode, extended, decode_step, decoded, discarded, .. } = result;
+                let StepResult { verified, accepted, .. } = result;
                 self.kv_level(at, worker, rank, kv_used);
                 let record = &mut self.workers[worker.index()];
                 record.extended += extended;
                 record.decoded += decoded;
                 record.discarded += discarded;
                 self.step_has.0 |= mode.extends();
-                if mode.decodes() {
-                    self.step_has.1 = true;
+                record.verified += verified;
+                record.accepted += accepted;
+                record.decoded_seqs += if verified > 0 { verified } else { decoded };
+                self.step_has.1 |= mode.decodes();
+                if mode.decodes() && verified == 0 {
                     self.gaps.decode_step(at, (worker, rank, decode_step), decoded);
                 }
             }

@@ -75,6 +75,17 @@ pub enum Event<'a> {
         /// The first decode step of the rank in which it takes part.
         decodes_from: u64,
     },
+    /// A step that verified drafts gave it tokens, all of which reach the client now.
+    Accepted {
+        /// The request.
+        id: RequestId,
+        /// Its worker.
+        worker: WorkerId,
+        /// Its attention rank there.
+        rank: usize,
+        /// Tokens that it has more \[token\].
+        tokens: TokenCount,
+    },
     /// It was pushed out of memory.
     Retracted {
         /// The request.
@@ -160,7 +171,8 @@ pub enum Event<'a> {
 /// *Observes* every event in the order of simulated time; *controls* nothing; *owns* what it
 /// gathers. What one decode step gives to a whole batch is told once, not once for each request:
 /// an observer that wants every token of every request keeps who is in a rank's batch, and from which
-/// decode step on, by `Token`, `Resumed`, `Retracted` and `Finished`.
+/// decode step on, by `Token`, `Resumed`, `Retracted` and `Finished`. Where drafts are verified, requests
+/// gain different numbers of tokens, and each is told by `Accepted`.
 pub trait Observer: fmt::Debug + Send {
     /// Called for each event.
     fn on_event(&mut self, at: SimTime, event: &Event<'_>);

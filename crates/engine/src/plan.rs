@@ -1,21 +1,30 @@
 //! What a scenario comes to before it runs: pools, parallel plans, memory and laws.
 
+mod checks;
+mod load;
+mod options;
+
 use std::path::Path;
 
 use sglsim_expr::{Context, Values};
-use sglsim_hw::{Gpu, HwError, Link, Topology};
+use sglsim_hw::Topology;
 use sglsim_kernels::{
     Coefficients, HostCopyLaw, KernelError, MemoryFit, MemoryLaw, MemoryOptions, ParallelPlan,
-    StepLaw, StepProgram, TransferLaw, TransferProgram, cuda_graph_sizes,
+    Speculation, SpeculativeLaw, StepLaw, StepProgram, TransferLaw, TransferProgram,
+    cuda_graph_sizes, speculative_cuda_graph_sizes,
 };
-use sglsim_model::{ModelError, ModelShape};
+use sglsim_model::ModelShape;
 use sglsim_radix::WritePolicy;
 use sglsim_sched::{
-    DisaggregationMode, PrefillDelayerConfig, SchedulePolicyName, SchedulerConfig, SchedulerName,
+    DisaggregationMode, PrefillDelayerConfig, SchedulerConfig, SchedulerName, SpeculativeDecoding,
 };
 use sglsim_units::{Nearest, TokenCount};
 
-use crate::scenario::{Deployment, Hardware, PoolConfig, Scenario, ScenarioError};
+use crate::balance::LoadBalanceMethod;
+use crate::scenario::{Deployment, PoolConfig, Scenario, ScenarioError};
+use checks::check_pool;
+use load::{coefficients, load_model, load_topology};
+use options::{placements, speculation};
 
 /// A scenario worked out: what will be simulated, and the laws that it stands on.
 ///
@@ -57,8 +66,12 @@ pub struct PoolPlan {
     pub memory_options: MemoryOptions,
     /// The same in numbers.
     pub fit: MemoryFit,
-    /// Time of a step.
+    /// Time of a step; of the target alone, where tokens are drafted.
     pub law: StepLaw,
+    /// What holds until the experts are placed anew, if they are; [`PoolPlan::law`] holds after that.
+    pub rebalance: Option<Rebalance>,
+    /// How tokens are drafted, and the time of a step with it, if they are.
+    pub speculation: Option<(Speculation, SpeculativeLaw)>,
     /// The same compiled, once: what is built in the laws' context later cannot change it.
     program: StepProgram,
     /// Settings of the scheduler of each attention rank.
@@ -79,6 +92,18 @@ pub struct HostTierPlan {
     pub write_policy: WritePolicy,
     /// Time of copies over the link to the host.
     pub law: HostCopyLaw,
+}
+
+/// Experts that are placed anew once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rebalance {
+    /// Steps before it.
+    pub iterations: u32,
+    /// How long it takes \[s\].
+    pub pause: f64,
+    /// Time of a step before it.
+    pub before: StepProgram,
 }
 
 impl DeploymentPlan {
@@ -164,6 +189,16 @@ impl DeploymentPlan {
             });
         }
         for pool in &mut self.pools {
+            if pool.speculation.is_some() || pool.rebalance.is_some() {
+                return Err(ScenarioError::Pool {
+                    pool: pool.path,
+                    source: KernelError::Unsupported {
+                        field: "parameters",
+                        value: "changed".to_owned(),
+                        reason: "not with speculative decoding or enable_eplb yet".to_owned(),
+                    },
+                });
+            }
             pool.law = pool.law.clone().with_values(values);
             let program = pool.law.compile();
             pool.program =
@@ -199,7 +234,7 @@ impl PoolPlan {
             };
             ScenarioError::Hardware { field, source }
         })?;
-        let coefficients = coefficients(scenario, base, topology.gpu())?;
+        let mut coefficients = coefficients(scenario, base, topology.gpu())?;
         let plan = ParallelPlan {
             tp_size: config.tp_size,
             dp_size: config.dp_size,
@@ -216,19 +251,62 @@ impl PoolPlan {
                 reason: "pipeline stages are not simulated yet; allowed is 1".to_owned(),
             }));
         }
+        let placements = placements(path, model, (config, &plan))?;
+        if let Some((placement, loads)) = placements.last().zip(config.expert_loads.as_ref()) {
+            coefficients.expert.imbalance = placement.imbalance(loads);
+        }
         let scope = match mode {
             DisaggregationMode::Null => "",
             DisaggregationMode::Prefill => "prefill_",
             DisaggregationMode::Decode => "decode_",
         };
-        let options = memory_options(scenario, mode, config);
+        let speculation = speculation(path, scenario, base, model, (config, &plan))?;
+        let mut options = memory_options(scenario, mode, config);
+        options.speculation.clone_from(&speculation);
         let law = StepLaw::of(context, scope, model, &topology, &coefficients, &plan);
         let law = law.map_err(in_pool)?;
-        let program = law.compile().map_err(in_pool)?;
+        let speculation = match (speculation, &config.speculative_acceptance) {
+            (Some(speculation), Some(acceptance)) => {
+                let law = SpeculativeLaw::of(&law, &plan, &speculation, acceptance);
+                Some((speculation, law.map_err(in_pool)?))
+            }
+            _ => None,
+        };
+        let program = match &speculation {
+            Some((_, speculative)) => speculative.compile(),
+            None => law.compile(),
+        };
+        let program = program.map_err(in_pool)?;
+        let rebalance = match (placements.as_slice(), &config.expert_loads) {
+            ([before, after], Some(loads)) => {
+                let name = format!("{scope}expert_imbalance");
+                let values = Values::from([(name.as_str(), before.imbalance(loads))]);
+                let pause = law.expert_fetch_time(model, after.fetched(before)).map_err(in_pool)?;
+                let pause = pause.evaluate(law.values()).map_err(KernelError::from);
+                Some(Rebalance {
+                    iterations: config.eplb_rebalance_num_iterations,
+                    pause: pause.map_err(in_pool)?,
+                    before: law.clone().with_values(&values).compile().map_err(in_pool)?,
+                })
+            }
+            _ => None,
+        };
         let memory = MemoryLaw::of(context, scope, model, topology.gpu(), &plan, &options);
         let memory = memory.map_err(in_pool)?;
         let fit = memory.fit().map_err(in_pool)?;
-        let scheduler = scheduler_config(mode, config, &plan, &fit)
+        let mut scheduler = scheduler_config(mode, config, &plan, &fit);
+        if let (Some((speculation, _)), Some(acceptance)) =
+            (&speculation, &config.speculative_acceptance)
+        {
+            scheduler.speculative = Some(SpeculativeDecoding::new(
+                speculation.num_draft_tokens,
+                TokenCount::from(speculation.reserved_tokens(config.page_size)),
+                acceptance.probabilities(speculation),
+            ));
+            // SGLang switches it off, too.
+            scheduler.enable_mixed_chunk = false;
+        }
+        let scheduler = scheduler
             .validated()
             .map_err(|source| ScenarioError::Scheduler { pool: path, source })?;
         let host_tier = config.enable_hierarchical_cache.then(|| {
@@ -253,8 +331,13 @@ impl PoolPlan {
             law,
             program,
             scheduler,
-            cuda_graphs: cuda_graph_sizes(largest),
+            cuda_graphs: match speculation {
+                Some(_) => speculative_cuda_graph_sizes(largest),
+                None => cuda_graph_sizes(largest),
+            },
             host_tier,
+            speculation,
+            rebalance,
         })
     }
 
@@ -269,6 +352,18 @@ impl PoolPlan {
     #[must_use]
     pub fn overlaps(&self) -> bool {
         !self.config.disable_overlap_schedule && self.config.scheduler == SchedulerName::Sglang
+    }
+
+    /// How requests are spread over the attention ranks of a worker.
+    #[must_use]
+    pub fn load_balance(&self) -> LoadBalanceMethod {
+        match (self.config.load_balance_method, self.scheduler.mode) {
+            (LoadBalanceMethod::Auto, DisaggregationMode::Prefill) => {
+                LoadBalanceMethod::FollowBootstrapRoom
+            }
+            (LoadBalanceMethod::Auto, _) => LoadBalanceMethod::RoundRobin,
+            (given, _) => given,
+        }
     }
 
     /// The compiled step law, with registers of its own.
@@ -298,77 +393,6 @@ impl HostTierPlan {
         let pages = tokens as TokenCount / page;
         let capacity = pages.saturating_add(1).saturating_mul(page);
         Ok(Self { capacity, write_policy: config.hicache_write_policy, law })
-    }
-}
-
-/// Fields of a pool that no law checks.
-fn check_pool(
-    path: &str,
-    mode: DisaggregationMode,
-    config: &PoolConfig,
-) -> Result<(), ScenarioError> {
-    const MOST_WORKERS: u32 = 100_000;
-    const MOST_GPUS: u32 = 10_000;
-    let refuse = |field: &str, value: String, allowed: &str| {
-        Err(ScenarioError::OutOfRange {
-            field: format!("{path}.{field}"),
-            value,
-            allowed: allowed.to_owned(),
-        })
-    };
-    if !(1..=MOST_WORKERS).contains(&config.workers) {
-        return refuse("workers", config.workers.to_string(), "from 1 to 100000");
-    }
-    // Sizes that would divide are looked for one by one.
-    if config.tp_size > MOST_GPUS {
-        return refuse("tp_size", config.tp_size.to_string(), "from 1 to 10000");
-    }
-    if let Some(tokens) = config.max_total_tokens
-        && tokens < u64::from(config.page_size)
-    {
-        let allowed = format!("at least one page ({} tokens)", config.page_size);
-        return refuse("max_total_tokens", tokens.to_string(), &allowed);
-    }
-    if config.scheduler != SchedulerName::Sglang {
-        if mode == DisaggregationMode::Decode {
-            return refuse(
-                "scheduler",
-                config.scheduler.name().to_owned(),
-                "sglang in a pool that only decodes",
-            );
-        }
-        if config.schedule_policy != SchedulePolicyName::Fcfs {
-            let value = config.schedule_policy.name().to_owned();
-            return refuse("schedule_policy", value, "fcfs, unless `scheduler` is sglang");
-        }
-    }
-    for (field, value) in
-        [("hicache_ratio", config.hicache_ratio), ("hicache_size", config.hicache_size)]
-    {
-        if !(0.0..=1e6).contains(&value) {
-            return refuse(field, value.to_string(), "from 0 to 1000000");
-        }
-    }
-    if config.enable_hierarchical_cache {
-        let because = match () {
-            () if mode == DisaggregationMode::Decode => "false in a pool that only decodes",
-            () if config.disable_radix_cache => "false with disable_radix_cache",
-            () if config.scheduler != SchedulerName::Sglang => {
-                "false, unless `scheduler` is sglang"
-            }
-            () => "",
-        };
-        if !because.is_empty() {
-            return refuse("enable_hierarchical_cache", "true".to_owned(), because);
-        }
-    }
-    match config.chunked_prefill_size {
-        Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
-            "chunked_prefill_size",
-            chunk.to_string(),
-            "from 1 to 4294967295, or -1 to switch chunking off",
-        ),
-        _ => Ok(()),
     }
 }
 
@@ -430,71 +454,4 @@ fn scheduler_config(
         scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;
     }
     scheduler
-}
-
-/// Whether a name is meant as a file: it ends like one.
-fn is_file(name: &str) -> bool {
-    let extension = Path::new(name).extension();
-    extension.is_some_and(|extension| extension == "ron" || extension == "json")
-}
-
-fn load_model(scenario: &Scenario, base: &Path) -> Result<ModelShape, ScenarioError> {
-    let name = &scenario.model;
-    let loaded = if !is_file(name) {
-        ModelShape::preset(name)
-    } else if name.ends_with(".json") {
-        ModelShape::from_hf_config(base.join(name))
-    } else {
-        ModelShape::from_file(base.join(name))
-    };
-    let prepared = loaded.and_then(|mut model: ModelShape| {
-        if let Some(dtype) = scenario.quantization {
-            model.weights = dtype;
-            if let Some(moe) = &mut model.moe {
-                moe.expert_weights = dtype;
-            }
-        }
-        if let Some(dtype) = scenario.kv_cache_dtype {
-            model.kv_cache = dtype;
-        }
-        model.check().map(|()| model)
-    });
-    prepared.map_err(|source: ModelError| ScenarioError::Model(source))
-}
-
-/// θ of a GPU: the calibration that the scenario names or that comes with sglsim, and what the
-/// scenario changes.
-fn coefficients(
-    scenario: &Scenario,
-    base: &Path,
-    gpu: &Gpu,
-) -> Result<Coefficients, ScenarioError> {
-    let mut theta = Coefficients::calibrated(gpu, scenario.calibration.as_deref(), base)
-        .map_err(|source| ScenarioError::Pool { pool: "calibration", source })?;
-    for (name, value) in &scenario.coefficients {
-        theta
-            .set(name, *value)
-            .map_err(|source| ScenarioError::Pool { pool: "coefficients", source })?;
-    }
-    if !scenario.coefficients.is_empty() {
-        theta.provenance += &format!("; {} set by the scenario", scenario.coefficients.len());
-    }
-    Ok(theta)
-}
-
-fn load_topology(hardware: &Hardware, base: &Path) -> Result<Topology, HwError> {
-    let gpu = if is_file(&hardware.gpu) {
-        Gpu::from_file(base.join(&hardware.gpu))?
-    } else {
-        Gpu::preset(&hardware.gpu)?
-    };
-    let scale_up = Link::preset(hardware.scale_up.as_ref().unwrap_or(&gpu.scale_up))?;
-    let scale_out = Link::preset(hardware.scale_out.as_ref().unwrap_or(&gpu.scale_out))?;
-    let gpus_per_node = hardware.gpus_per_node.unwrap_or(gpu.gpus_per_node);
-    let host_link = hardware.host_link.as_deref().map(Link::preset).transpose()?;
-    let topology = Topology::new(gpu, gpus_per_node, scale_up, scale_out)?;
-    Ok(match host_link {
-        Some(link) => topology.with_host_link(link),
-        None => topology,
-    })
 }

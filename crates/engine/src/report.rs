@@ -93,6 +93,9 @@ pub struct PoolReport {
     pub decode_tokens: TokenCount,
     /// Tokens decoded beyond those, and thrown away: their requests had stopped in the step before.
     pub discarded_tokens: TokenCount,
+    /// Mean tokens that a sequence gains by a step that verifies drafts, the target's own included
+    /// (SGLang's `avg_spec_accept_length`); 0 without speculative decoding.
+    pub accept_length: f64,
     /// Mean number of sequences that decode in a step, over all ranks of the worker, where any does.
     pub decode_batch: f64,
 }
@@ -214,7 +217,11 @@ impl PoolReport {
             prefill_tokens: sum(|record| record.extended),
             decode_tokens,
             discarded_tokens: sum(|record| record.discarded),
-            decode_batch: ratio(decode_tokens as f64, decoding_steps as f64),
+            accept_length: ratio(
+                sum(|record| record.accepted) as f64,
+                sum(|record| record.verified) as f64,
+            ),
+            decode_batch: ratio(sum(|record| record.decoded_seqs) as f64, decoding_steps as f64),
         }
     }
 }

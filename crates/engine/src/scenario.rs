@@ -7,13 +7,15 @@ mod load;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sglsim_kernels::MoeA2aBackend;
+use sglsim_kernels::{Acceptance, MoeA2aBackend, SpeculativeAlgorithm};
 use sglsim_model::Dtype;
 use sglsim_radix::{EvictionPolicy, WritePolicy};
 use sglsim_router::{PolicyConfig, RouteError};
 use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
 use sglsim_units::RngStreams;
 use sglsim_workload::WorkloadConfig;
+
+use crate::balance::LoadBalanceMethod;
 
 pub use error::ScenarioError;
 
@@ -131,10 +133,19 @@ pub struct PoolConfig {
     pub tp_size: u32,
     /// Attention replicas inside one worker (`--dp-size N --enable-dp-attention`).
     pub dp_size: u32,
+    /// Which attention rank gets a request.
+    pub load_balance_method: LoadBalanceMethod,
     /// Expert parallel ranks of one worker.
     pub ep_size: u32,
     /// Pipeline stages of one worker.
     pub pp_size: u32,
+    /// Relative load of each routed expert, the same in every layer and for the whole run; equal loads if
+    /// not given. Matters where the experts are spread over ranks.
+    pub expert_loads: Option<Vec<f64>>,
+    /// Place the experts anew by their loads after some steps, without redundant ones.
+    pub enable_eplb: bool,
+    /// Steps before that.
+    pub eplb_rebalance_num_iterations: u32,
     /// How tokens reach the experts of other ranks.
     pub moe_a2a_backend: MoeA2aBackend,
     /// 1 if every rank has the dense FFNs of a model with experts whole.
@@ -182,6 +193,18 @@ pub struct PoolConfig {
     pub min_free_slots_delay: u32,
     /// Hold prefill back until there is room for a batch as large as recent ones.
     pub enable_prefill_delayer: bool,
+    /// How tokens are drafted, if they are.
+    pub speculative_algorithm: Option<SpeculativeAlgorithm>,
+    /// Tokens drafted one after the other \[token\]; this and the next two by default as SGLang chooses.
+    pub speculative_num_steps: Option<u32>,
+    /// Candidates kept at every drafting step.
+    pub speculative_eagle_topk: Option<u32>,
+    /// Tokens verified per sequence \[token\].
+    pub speculative_num_draft_tokens: Option<u32>,
+    /// The draft model of `STANDALONE`: a preset, or the path of a file, as for `model`.
+    pub speculative_draft_model_path: Option<String>,
+    /// How many drafts are accepted; needed with `speculative_algorithm`, as no law knows it.
+    pub speculative_acceptance: Option<Acceptance>,
     /// Largest decode batch with a CUDA graph; by default decided by GPU memory.
     pub cuda_graph_max_bs: Option<u32>,
     /// Launch every decode kernel one by one.
@@ -212,8 +235,12 @@ impl Default for PoolConfig {
             workers: 1,
             tp_size: 1,
             dp_size: 1,
+            load_balance_method: LoadBalanceMethod::Auto,
             ep_size: 1,
             pp_size: 1,
+            expert_loads: None,
+            enable_eplb: false,
+            eplb_rebalance_num_iterations: 1000,
             moe_a2a_backend: MoeA2aBackend::None,
             moe_dense_tp_size: None,
             enable_two_batch_overlap: false,
@@ -235,6 +262,12 @@ impl Default for PoolConfig {
             prefill_decode_interval_min_bs: 0,
             min_free_slots_delay: 0,
             enable_prefill_delayer: false,
+            speculative_algorithm: None,
+            speculative_num_steps: None,
+            speculative_eagle_topk: None,
+            speculative_num_draft_tokens: None,
+            speculative_draft_model_path: None,
+            speculative_acceptance: None,
             cuda_graph_max_bs: None,
             disable_cuda_graph: false,
             disable_radix_cache: false,

@@ -214,8 +214,9 @@ impl Run<'_> {
         let routing_key = request.labels.routing_key.map(|key| RoutingKey::of(&key.to_string()));
         let (prefill, decode) = self.route(&request, routing_key)?;
         self.emit(&Event::Routed { id, prefill, decode });
+        let (now, prompt) = (self.now, request.prompt.tokens());
         let place = |workers: &mut Vec<Worker>, worker: WorkerId| {
-            let rank = workers[worker.index()].next_rank();
+            let rank = workers[worker.index()].next_rank(now, prompt);
             Place { worker, rank, slot: None }
         };
         let prefill = place(&mut self.workers, prefill);
@@ -381,6 +382,9 @@ impl Run<'_> {
             }
             Notice::Resumed { id, .. } => {
                 self.emit(&Event::Resumed { id, worker, rank, decodes_from });
+            }
+            Notice::Accepted { id, tokens, .. } => {
+                self.emit(&Event::Accepted { id, worker, rank, tokens });
             }
             Notice::Aborted { id, .. } => self.refuse(id)?,
             Notice::Retracted { id, .. } => self.emit(&Event::Retracted { id, worker, rank }),

@@ -5,6 +5,7 @@ use sglsim_kernels::{RankFeatures, StepFeatures};
 use sglsim_sched::{BatchState, ForwardMode, SchedError, Scheduler};
 use sglsim_units::{Seconds, SimTime, TokenCount, WorkerId};
 
+use crate::balance::Balancer;
 use crate::cost::CostModel;
 use crate::host::HostCopies;
 
@@ -44,7 +45,7 @@ pub(crate) struct Worker {
     pub(crate) overlaps: bool,
     /// Scratch for the features of a step, so that a step allocates nothing.
     rank_features: Vec<RankFeatures>,
-    next_rank: usize,
+    balancer: Balancer,
 }
 
 impl Worker {
@@ -54,6 +55,7 @@ impl Worker {
         ranks: Vec<Rank>,
         cost: Box<dyn CostModel>,
         graphs: &[u32],
+        balancer: Balancer,
     ) -> Self {
         let mut padded = vec![0];
         for size in graphs {
@@ -69,16 +71,13 @@ impl Worker {
             next: None,
             overlaps: false,
             rank_features,
-            next_rank: 0,
+            balancer,
         }
     }
 
-    /// The attention rank of the next request: in turn (SGLang 0.5.23,
-    /// `managers/data_parallel_controller.py`, `round_robin`).
-    pub(crate) fn next_rank(&mut self) -> usize {
-        let rank = self.next_rank;
-        self.next_rank = (rank + 1) % self.ranks.len();
-        rank
+    /// The attention rank of the next request, of so many prompt tokens.
+    pub(crate) fn next_rank(&mut self, now: SimTime, prompt: TokenCount) -> usize {
+        self.balancer.choose(now, prompt, self.ranks.iter().map(|rank| &rank.batch))
     }
 
     /// Lets every rank choose its next step and takes its memory. `false` if all are idle.
@@ -132,7 +131,8 @@ impl Worker {
             let seqs = step.decode_seqs;
             // Idle ranks join a graph, so that the collectives match.
             if seqs > 0 || graph.is_some() {
-                features.set_decode(seqs, graph.unwrap_or(seqs), step.decode_context, 1);
+                let query = u64::from(rank.batch.query_tokens());
+                features.set_decode(seqs, graph.unwrap_or(seqs), step.decode_context, query);
             }
         }
         let serial = if serial { 1.0 } else { 0.0 };

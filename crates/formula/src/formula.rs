@@ -78,6 +78,16 @@ impl Formula {
         frozen: &Frozen,
     ) -> Result<Self, FormulaError> {
         use Metric::*;
+        if metric.needs_run() && plan.pools.iter().any(|pool| pool.speculation.is_some()) {
+            return Err(FormulaError::Unavailable {
+                metric,
+                deployment: "a deployment with speculative decoding yet",
+                instead: match plan.pools.len() {
+                    1 => "`step_time`",
+                    _ => "`prefill_step_time` or `decode_step_time`",
+                },
+            });
+        }
         let mut symbols = Symbols::new();
         let (value, constraints, validity) = match metric {
             StepTime | PrefillStepTime | DecodeStepTime => return Self::of_step(plan, metric),
@@ -364,7 +374,8 @@ fn example_step(pool: &PoolPlan) -> StepFeatures {
     const CONTEXT: u64 = 1024;
     let mut rank = RankFeatures::default();
     if pool.name == "decode" {
-        rank.set_decode(1, 1, CONTEXT, 1);
+        let drafts = pool.speculation.as_ref().map_or(1, |(all, _)| all.num_draft_tokens);
+        rank.set_decode(1, 1, CONTEXT, u64::from(drafts));
         rank.eager = pool.cuda_graphs.is_empty();
     } else {
         let chunk = pool.scheduler.chunked_prefill_size;

@@ -339,6 +339,11 @@ pub(crate) struct Step {
 impl Step {
     pub(crate) fn of(symbols: &mut Symbols, plan: &PoolPlan) -> Result<Self, FormulaError> {
         symbols.values.extend(plan.law.values().iter());
+        let mut time = plan.law.step_time();
+        if let Some((_, law)) = &plan.speculation {
+            symbols.values.extend(law.values().iter());
+            time = law.iteration_time();
+        }
         let knobs = plan.law.knobs();
         let sizes = [&knobs.tp_size, &knobs.dp_size, &knobs.ep_size];
         let declared = knobs.tp_size.context().symbols();
@@ -351,7 +356,7 @@ impl Step {
             features.push(symbols.context().symbol(symbol)?);
         }
         Ok(Self {
-            time: symbols.import(plan.law.step_time()),
+            time: symbols.import(time),
             features,
             sizes: sizes.map(|size| symbols.import(size)),
         })

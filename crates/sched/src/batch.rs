@@ -14,6 +14,7 @@ use crate::memory::Memory;
 use crate::notice::Notice;
 use crate::request::{Req, ReqView, Slot, Stage, Submission};
 use crate::running::RunningBatch;
+use crate::speculation::Drafts;
 use crate::step::{ExtendSlice, ForwardBatch};
 
 /// The state of one attention-DP rank.
@@ -25,6 +26,7 @@ pub struct BatchState {
     free_slots: Vec<Slot>,
     pub(crate) waiting: VecDeque<Slot>,
     pub(crate) running: RunningBatch,
+    pub(crate) drafts: Option<Drafts>,
     pub(crate) extend: Vec<ExtendSlice>,
     /// The step that began, and the one before it that was launched and has no results yet; idle where
     /// there is none.
@@ -70,7 +72,8 @@ impl BatchState {
     /// [`SchedError::Config`] if a setting is out of range.
     pub fn new(config: SchedulerConfig, memory: Memory) -> Result<Self, SchedError> {
         let config = config.validated()?;
-        let running = RunningBatch::new(config.page_size);
+        let running = RunningBatch::new(config.page_size, config.speculative.is_none());
+        let drafts = config.speculative.as_ref().map(Drafts::new);
         Ok(Self {
             config,
             memory,
@@ -78,6 +81,7 @@ impl BatchState {
             free_slots: Vec::new(),
             waiting: VecDeque::new(),
             running,
+            drafts,
             extend: Vec::new(),
             begun: ForwardBatch::default(),
             launched: ForwardBatch::default(),
@@ -136,6 +140,13 @@ impl BatchState {
     #[must_use]
     pub fn waiting_queue(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
         self.waiting.iter().copied()
+    }
+
+    /// Tokens of the requests that wait, on a decode worker also of those that wait for memory \[token\].
+    #[must_use]
+    pub fn queued_tokens(&self) -> TokenCount {
+        let queued = self.waiting.iter().chain(&self.prealloc).chain(&self.retracted);
+        queued.map(|slot| self.req(*slot).total()).sum()
     }
 
     /// Requests of a decode worker that wait for memory for their prompt, first to be served first.
@@ -395,7 +406,9 @@ impl BatchState {
         let req = &mut self.requests[slot.index()];
         let moved = self.running.leave(req, untold);
         let position = req.position;
-        req.allocated = (req.committed + taken).next_multiple_of(page);
+        if self.drafts.is_none() {
+            req.allocated = (req.committed + taken).next_multiple_of(page);
+        }
         self.shrank = true;
         if let Some(moved) = moved {
             self.requests[moved.index()].position = position;

@@ -2,7 +2,7 @@
 
 use sglsim_units::{DisaggregationMode, RequestId, Seconds, TokenCount};
 
-use crate::SchedError;
+use crate::{SchedError, SpeculativeDecoding};
 
 /// Estimates of a request's future tokens are clipped at this many (SGLang 0.5.23,
 /// `SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION`).
@@ -60,6 +60,8 @@ pub struct SchedulerConfig {
     pub min_free_slots: u32,
     /// Holds prefill back until it is worth a step of its own, if switched on.
     pub prefill_delayer: Option<PrefillDelayerConfig>,
+    /// Speculative decoding, if it is switched on.
+    pub speculative: Option<SpeculativeDecoding>,
 }
 
 /// When prefill is held back (SGLang 0.5.23, `enable_prefill_delayer` and the options beside it).
@@ -110,6 +112,7 @@ impl SchedulerConfig {
             prefill_decode_interval_min_bs: 0,
             min_free_slots: 0,
             prefill_delayer: None,
+            speculative: None,
         }
     }
 
@@ -158,6 +161,14 @@ impl SchedulerConfig {
         ] {
             if limit == Some(0) {
                 return refuse(field, "0".into(), ">= 1, or None for no limit".into());
+            }
+        }
+        if let Some(speculative) = &self.speculative {
+            let sum: f64 = speculative.accept_probabilities.iter().sum();
+            let sane = speculative.accept_probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+            if !sane || (sum - 1.0).abs() > 1e-9 {
+                let allowed = "from 0 to 1 each, 1 together".to_owned();
+                return refuse("accept_probabilities", format!("{sum} together"), allowed);
             }
         }
         if self.max_prefill_tokens == 0 {

@@ -64,6 +64,7 @@ mod request;
 mod running;
 mod scheduler;
 mod sglang;
+mod speculation;
 mod step;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -92,5 +93,6 @@ pub use running::RunningBatch;
 pub use scheduler::{Scheduler, SchedulerName};
 pub use sglang::SglangScheduler;
 pub use sglsim_units::{DisaggregationMode, Labels};
+pub use speculation::SpeculativeDecoding;
 pub use step::{ExtendSlice, ForwardBatch, ForwardMode, StepResult};
 pub use whole::WholeScheduler;

@@ -140,7 +140,7 @@ impl BatchState {
 
     /// Makes room for one decode step by eviction; `false` if it does not suffice.
     pub fn check_decode_mem(&mut self) -> bool {
-        let needed = self.running.slots_for_one_step();
+        let needed = self.slots_for_decode();
         self.memory.make_room(needed);
         self.memory.available() >= needed
     }
@@ -149,7 +149,7 @@ impl BatchState {
     /// there is anybody to decode.
     #[must_use]
     pub fn decode_fits_beside_extend(&self) -> bool {
-        let needed = self.extend_slots + self.running.slots_for_one_step();
+        let needed = self.extend_slots + self.slots_for_decode();
         !self.running.is_empty() && needed <= self.memory.allocatable()
     }
 
@@ -169,7 +169,9 @@ impl BatchState {
             // A token that is not known yet will be thrown away.
             let untold = self.is_untold(slot);
             self.leave_running(slot);
-            self.req_mut(slot).generated -= TokenCount::from(untold);
+            let req = self.req_mut(slot);
+            req.generated -= TokenCount::from(untold);
+            req.pending = 0;
         }
         self.release(slot, false);
         let req = self.req_mut(slot);
@@ -206,6 +208,13 @@ impl BatchState {
     /// SGLang 0.5.23, `managers/scheduler.py:Scheduler._reqs_finishing_inflight`.
     pub fn drop_finishing(&mut self) -> bool {
         let before = self.finishing.len();
+        if self.drafts.is_some() && self.is_step_in_flight() {
+            for slot in self.finishing_by_draft() {
+                self.leave_running(slot);
+                self.req_mut(slot).stage = Stage::Finishing;
+                self.finishing.push(slot);
+            }
+        }
         while let Some(slot) = {
             let requests = &self.requests;
             self.running.pop_finished(|slot, epoch| requests[slot.index()].epoch == epoch)
@@ -231,6 +240,7 @@ impl BatchState {
     pub fn give_up(&mut self, slot: Slot) -> Result<(), SchedError> {
         self.expect(slot, Stage::Running, "given up")?;
         self.leave_running(slot);
+        self.req_mut(slot).pending = 0;
         self.abort(slot);
         Ok(())
     }

@@ -32,6 +32,15 @@ pub enum Notice {
         /// Whether the prompt is complete.
         last: bool,
     },
+    /// A step that verified drafts gave it tokens.
+    Accepted {
+        /// Its place.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+        /// Tokens that it has more, those beyond its end not counted.
+        tokens: TokenCount,
+    },
     /// Pushed out of the running batch for lack of memory.
     Retracted {
         /// Its place.

@@ -113,6 +113,8 @@ pub(crate) struct Req {
     pub(crate) position: u32,
     /// Bumped whenever it joins or leaves a batch, so that old heap entries can be told.
     pub(crate) epoch: u32,
+    /// Tokens that the step now under way brings, if drafts are verified; not known yet.
+    pub(crate) pending: TokenCount,
     /// The launch, by number, that computed the end of its prompt.
     pub(crate) prefilled_in: u64,
 }
@@ -143,6 +145,7 @@ impl Req {
             join_order: 0,
             position: 0,
             epoch: 0,
+            pending: 0,
             prefilled_in: 0,
         }
     }

@@ -38,6 +38,8 @@ impl Reserve {
 #[derive(Debug)]
 pub struct RunningBatch {
     page_size: u64,
+    /// Whether a step brings every member one token; if not, who changes is told.
+    is_lazy: bool,
     /// Decode steps done.
     step: u64,
     /// Places given at the tail and, below zero, at the head.
@@ -57,8 +59,9 @@ pub struct RunningBatch {
 }
 
 impl RunningBatch {
-    pub(crate) fn new(page_size: u32) -> Self {
+    pub(crate) fn new(page_size: u32, is_lazy: bool) -> Self {
         Self {
+            is_lazy,
             page_size: u64::from(page_size),
             step: 0,
             joins: (0, 0),
@@ -166,7 +169,9 @@ impl RunningBatch {
         req.position = u32::try_from(self.members.len()).expect("a batch holds fewer than 2^32");
         self.members.push(slot);
         let finish = self.step + req.stop_after.saturating_sub(req.generated);
-        self.finishes.push(Reverse((finish, req.join_order, slot, req.epoch)));
+        if self.is_lazy {
+            self.finishes.push(Reverse((finish, req.join_order, slot, req.epoch)));
+        }
         let residue = self.residue(req);
         self.residues[residue] += 1;
         self.committed_sum += req.committed;
@@ -177,7 +182,9 @@ impl RunningBatch {
         if left > CLIP_MAX_NEW_TOKENS {
             reserve.clipped += 1;
             let at = self.step + (left - CLIP_MAX_NEW_TOKENS);
-            self.declines.push(Reverse((at, slot, req.epoch)));
+            if self.is_lazy {
+                self.declines.push(Reverse((at, slot, req.epoch)));
+            }
         } else {
             reserve.declining += 1;
             reserve.declining_sum += left;
@@ -188,7 +195,9 @@ impl RunningBatch {
     /// that is not known yet. Returns its successor in position, if one moved there.
     pub(crate) fn leave(&mut self, req: &mut Req, untold: bool) -> Option<Slot> {
         let residue = self.residue(req);
-        self.residues[residue] -= 1;
+        if self.is_lazy {
+            self.residues[residue] -= 1;
+        }
         let passed = self.step - req.joined;
         *self.futures.get_mut(&Self::future(req)).expect("members are counted") -= 1;
         if self.futures[&Self::future(req)] == 0 {
@@ -212,6 +221,28 @@ impl RunningBatch {
         let position = req.position as usize;
         self.members.swap_remove(position);
         self.members.get(position).copied()
+    }
+
+    /// A decode step was launched that brings members different numbers of tokens.
+    pub(crate) fn count_step(&mut self) {
+        self.step += 1;
+    }
+
+    /// A member has so many tokens more.
+    pub(crate) fn grow(&mut self, req: &mut Req, tokens: TokenCount) {
+        let before = req.max_left();
+        req.generated += tokens;
+        req.committed += tokens;
+        self.committed_sum += tokens;
+        self.total_sum += tokens;
+        let reserve = &mut self.reserves[usize::from(req.ignore_eos)];
+        if before <= CLIP_MAX_NEW_TOKENS {
+            reserve.declining_sum -= tokens;
+        } else if req.max_left() <= CLIP_MAX_NEW_TOKENS {
+            reserve.clipped -= 1;
+            reserve.declining += 1;
+            reserve.declining_sum += req.max_left();
+        }
     }
 
     /// The newest token of a member that just joined is not known yet.

@@ -65,6 +65,8 @@ pub struct ForwardBatch {
     pub decode_seqs: u64,
     /// Σ context that they attend to \[token\].
     pub decode_context: TokenCount,
+    /// Query tokens of each \[token\]: 1, or the drafts that are verified.
+    pub query_tokens: u32,
 }
 
 /// What came of a step.
@@ -77,8 +79,12 @@ pub struct StepResult {
     pub extended: TokenCount,
     /// Number of this decode step, or of the last one before it, from 1.
     pub decode_step: u64,
-    /// Sequences that have one token more by decoding.
-    pub decoded: u64,
+    /// Tokens that sequences have more by decoding, one each unless drafts were verified \[token\].
+    pub decoded: TokenCount,
+    /// Sequences whose drafts were verified; 0 without speculative decoding.
+    pub verified: u64,
+    /// Drafts accepted, and one token of the target's own for each of those sequences \[token\].
+    pub accepted: TokenCount,
     /// Sequences whose token was thrown away: they had stopped in the step before, or were retracted.
     pub discarded: u64,
 }
@@ -131,9 +137,11 @@ impl BatchState {
             self.take(self.extend_slots, room, self.extend[0].slot)?;
         }
         if mode.decodes() {
-            self.take(self.running.slots_for_one_step(), 0, self.running.members()[0])?;
+            self.take(self.slots_for_decode(), 0, self.running.members()[0])?;
+            self.grow_allocations();
             self.begun.decode_seqs = running as u64;
-            self.begun.decode_context = self.running.decode_context();
+            self.begun.decode_context = self.next_decode_context();
+            self.begun.query_tokens = self.query_tokens();
         }
         self.begun.mode = mode;
         std::mem::swap(&mut self.begun.extend, &mut self.extend);
@@ -189,17 +197,30 @@ impl BatchState {
         let fresh = if mode == ForwardMode::Mixed { fresh.count() } else { 0 };
         let told = self.running.untold() + self.finishing.len() as u64;
         let decoded = if mode.decodes() { told - fresh as u64 } else { 0 };
+        let launched = self.launched.decode_seqs;
         self.running.tell();
         let extended = self.book_extend();
+        let verified = self.book_accepted();
+        let (decoded, seqs) = match self.drafts {
+            Some(_) => (verified.generated, verified.seqs),
+            None => (decoded, decoded),
+        };
         self.book_ends();
         if !overlaps {
             self.publish_chunks();
         }
-        let discarded = self.launched.decode_seqs.saturating_sub(decoded);
+        let discarded = launched.saturating_sub(seqs);
         self.launched.clear();
         self.epochs.clear();
         let decode_step = self.running.steps();
-        StepResult { mode, extended, decode_step, decoded, discarded }
+        let (verified, accepted) = (verified.seqs, verified.accepted);
+        StepResult { mode, extended, decode_step, decoded, verified, accepted, discarded }
+    }
+
+    /// Query tokens of a decoding sequence \[token\]: 1, or the drafts that are verified.
+    #[must_use]
+    pub fn query_tokens(&self) -> u32 {
+        self.config.speculative.as_ref().map_or(1, |config| config.num_draft_tokens)
     }
 
     /// Whether a running request has a token that is not known yet.
@@ -224,7 +245,9 @@ impl BatchState {
     fn advance(&mut self) {
         std::mem::swap(&mut self.begun, &mut self.launched);
         self.launches += 1;
-        if self.launched.mode.decodes() {
+        if self.launched.mode.decodes() && self.drafts.is_some() {
+            self.draw_accepted();
+        } else if self.launched.mode.decodes() {
             let requests = &self.requests;
             self.running.advance(|slot, epoch| {
                 let req = &requests[slot.index()];
@@ -343,5 +366,6 @@ impl ForwardBatch {
         self.extend.clear();
         self.decode_seqs = 0;
         self.decode_context = 0;
+        self.query_tokens = 0;
     }
 }

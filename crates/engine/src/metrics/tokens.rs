@@ -31,7 +31,7 @@ struct Rank {
 #[derive(Debug)]
 pub(crate) struct Gaps {
     ranks: Vec<Vec<Rank>>,
-    /// Last token of requests that are out of memory.
+    /// Last token of requests that are out of memory, or whose drafts are verified.
     outside: HashMap<RequestId, SimTime>,
     /// Gaps \[ns\].
     histogram: Histogram<u64>,
@@ -100,12 +100,34 @@ impl Gaps {
     }
 
     pub(crate) fn retracted(&mut self, id: RequestId, worker: WorkerId, rank: usize) {
+        if self.outside.contains_key(&id) {
+            // Drafts were verified, so its last token is known.
+            return;
+        }
         let rank = self.rank(worker, rank);
         let last = match rank.joined.iter().position(|joined| joined.id == id) {
             Some(position) => rank.joined.swap_remove(position).last_token,
             None => rank.last_decode,
         };
         self.outside.insert(id, last);
+    }
+
+    /// A step brought the request several tokens at once: the gap counts evenly for each (SGLang 0.5.23,
+    /// `observability/metrics_collector.py`, `inter_token_latency_seconds`).
+    pub(crate) fn accepted(
+        &mut self,
+        at: SimTime,
+        id: RequestId,
+        (worker, rank): (WorkerId, usize),
+        tokens: u64,
+    ) {
+        let joined = &mut self.rank(worker, rank).joined;
+        let last = match joined.iter().position(|joined| joined.id == id) {
+            Some(position) => joined.swap_remove(position).last_token,
+            None => self.outside.get(&id).copied().unwrap_or_default(),
+        };
+        self.add(at.since(last).get() / tokens.max(1) as f64, tokens);
+        self.outside.insert(id, at);
     }
 
     pub(crate) fn decode_step(&mut self, at: SimTime, (worker, rank, step): Place, decoded: u64) {
@@ -127,6 +149,7 @@ impl Gaps {
 
     /// The request left; if the prefill gave it its only token, it never decoded.
     pub(crate) fn finished(&mut self, id: RequestId, worker: WorkerId, rank: usize) {
+        self.outside.remove(&id);
         let joined = &mut self.rank(worker, rank).joined;
         if let Some(position) = joined.iter().rposition(|joined| joined.id == id) {
             joined.swap_remove(position);

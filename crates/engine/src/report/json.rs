@@ -90,6 +90,7 @@ impl PoolReport {
             "prefill_tokens": self.prefill_tokens,
             "decode_tokens": self.decode_tokens,
             "discarded_tokens": self.discarded_tokens,
+            "accept_length": self.accept_length,
             "decode_batch": self.decode_batch,
         })
     }

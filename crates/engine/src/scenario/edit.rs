@@ -89,9 +89,6 @@ fn explain(message: &str) -> (String, Nearest) {
 
 /// A value as JSON would have it: from JSON, from RON, or a bare word.
 fn parse(text: &str) -> Value {
-    if text == "None" {
-        return Value::Null;
-    }
     serde_json::from_str(text).ok().or_else(|| ron(text)).unwrap_or_else(|| text.into())
 }
 
@@ -130,8 +127,11 @@ fn ron_value(rest: &mut &str) -> Option<Value> {
     }
     let word = cut_word(rest);
     let Some(after) = rest.strip_prefix('(') else {
-        return (!word.is_empty())
-            .then(|| serde_json::from_str(word).unwrap_or_else(|_| word.into()));
+        return match word {
+            "" => None,
+            "None" => Some(Value::Null),
+            word => Some(serde_json::from_str(word).unwrap_or_else(|_| word.into())),
+        };
     };
     *rest = after;
     let before = *rest;
@@ -143,7 +143,11 @@ fn ron_value(rest: &mut &str) -> Option<Value> {
             only
         }
     };
-    Some(if word.is_empty() { inside } else { Value::from_iter([(word, inside)]) })
+    // An option is the value itself.
+    Some(match word {
+        "" | "Some" => inside,
+        variant => Value::from_iter([(variant, inside)]),
+    })
 }
 
 fn ron_field(rest: &mut &str) -> Option<(String, Value)> {

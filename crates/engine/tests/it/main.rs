@@ -6,6 +6,7 @@
 mod allocations;
 mod alone;
 mod bad_input;
+mod experts;
 mod fabric;
 mod files;
 mod hicache;
@@ -19,6 +20,7 @@ mod report;
 mod scaling;
 mod scenarios;
 mod schedulers;
+mod speculation;
 mod vidur;
 mod vllm_bench;
 mod watch;

@@ -34,6 +34,8 @@ type Batch = Vec<(RequestId, u64)>;
 /// When each token of each request reached the client, by the recipe in the docs of [`Observer`].
 #[derive(Debug, Default)]
 pub(crate) struct TokenTimes {
+    /// Whether tokens come several at a time.
+    speculates: bool,
     /// \[s\], by request.
     pub(crate) times: Vec<Vec<f64>>,
     /// Who decodes in the batch of a rank, and from which step on.
@@ -71,7 +73,14 @@ impl Observer for TokenTimes {
             Event::Retracted { id, worker, rank } | Event::Finished { id, worker, rank, .. } => {
                 self.batch(worker, rank).retain(|(member, _)| *member != id);
             }
-            Event::RankStep { worker, rank, result, .. } if result.mode.decodes() => {
+            Event::Accepted { id, tokens, .. } => {
+                let times = &mut self.times[id.index()];
+                times.extend((0..tokens).map(|_| at.seconds()));
+                self.speculates = true;
+            }
+            Event::RankStep { worker, rank, result, .. }
+                if result.mode.decodes() && result.verified == 0 && !self.speculates =>
+            {
                 let mut batch = self.batch(worker, rank).clone();
                 batch.retain(|(_, from)| *from <= result.decode_step);
                 assert_eq!(batch.len() as u64, result.decoded, "who decodes is who was told to");

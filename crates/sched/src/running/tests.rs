@@ -186,7 +186,7 @@ proptest! {
     ) {
         let mut pair = Pair {
             page: u64::from(page),
-            batch: RunningBatch::new(page),
+            batch: RunningBatch::new(page, true),
             reqs: Vec::new(),
             model: Vec::new(),
         };

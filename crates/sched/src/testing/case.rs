@@ -6,6 +6,8 @@ use sglsim_radix::{
 };
 use sglsim_units::{RequestId, RngStreams, SimTime, TokenCount};
 
+#[cfg(test)]
+use crate::SpeculativeDecoding;
 use crate::{BatchState, DisaggregationMode, Labels, Memory, SchedulerConfig, Submission};
 
 /// One workload on one rank.
@@ -88,6 +90,20 @@ impl Case {
         config.prefill_decode_interval = draw.one_of(&[0, 0, 3]);
         let overlap = draw.between(0, 1) == 0;
         Self { seed, config, cache, overlap, arrivals, delays }
+    }
+
+    /// The same with speculative decoding; every request leaves room for what a step reserves.
+    #[cfg(test)]
+    pub(super) fn speculating(mode: DisaggregationMode, seed: u64) -> Self {
+        let mut case = Self::draw(mode, seed);
+        let config = &mut case.config;
+        let mut drafts = SpeculativeDecoding::new(4, 8, vec![0.4, 0.3, 0.2, 0.1]);
+        drafts.streams = RngStreams::new(seed);
+        let room = config.max_total_num_tokens - 8 - 2 * TokenCount::from(config.page_size);
+        config.context_length = config.context_length.min(room);
+        config.speculative = Some(drafts);
+        config.enable_mixed_chunk = false;
+        case
     }
 
     /// The rank of the case, with nothing on it.

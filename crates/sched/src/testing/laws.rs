@@ -54,7 +54,7 @@ fn could_work(batch: &BatchState) -> Option<&'static str> {
     let allocatable = batch.memory().allocatable();
     let page = TokenCount::from(batch.config().page_size);
     let running = batch.running();
-    if !running.is_empty() && running.slots_for_one_step() <= allocatable {
+    if !running.is_empty() && batch.slots_for_decode() <= allocatable {
         return Some("a decode step fits");
     }
     if batch.chunked_req().is_some() && page <= allocatable {

@@ -52,3 +52,29 @@ fn workloads_chunk_hit_the_cache_and_run_out_of_memory() {
     let decode = tally(DisaggregationMode::Decode);
     assert!(decode.retracted > 20 && decode.resumed == decode.retracted, "{decode:?}");
 }
+
+/// Speculation keeps every law, in both loops: memory is conserved and never overdrawn, everybody gets
+/// the tokens that were asked for, the same seed gives the same decisions.
+#[test]
+fn laws_hold_with_speculative_decoding() {
+    let (mut verified, mut retracted) = (0, 0);
+    for mode in [DisaggregationMode::Null, DisaggregationMode::Decode] {
+        for seed in 0..CASES {
+            let case = Case::speculating(mode, seed);
+            let run = || {
+                let mut scheduler: Box<dyn Scheduler> = match mode {
+                    DisaggregationMode::Decode => Box::new(DecodeScheduler::new()),
+                    _ => Box::new(SglangScheduler::new(&case.config)),
+                };
+                drive(&case, scheduler.as_mut())
+            };
+            let first = run();
+            assert!(first == run(), "SCHED-7 the same draws, the same decisions");
+            for notice in first.iter().flat_map(|decision| &decision.notices) {
+                verified += usize::from(matches!(notice, Notice::Accepted { .. }));
+                retracted += usize::from(matches!(notice, Notice::Retracted { .. }));
+            }
+        }
+    }
+    assert!(verified > 10_000 && retracted > 30, "{verified} {retracted}");
+}

@@ -3,8 +3,8 @@
 
 use sglsim_radix::Span;
 use sglsim_sched::{
-    BatchState, ForwardMode, Notice, Scheduler, SchedulerConfig, SglangScheduler, StepResult,
-    Submission,
+    BatchState, ForwardMode, Notice, Scheduler, SchedulerConfig, SglangScheduler,
+    SpeculativeDecoding, StepResult, Submission,
 };
 use sglsim_units::{SimTime, TokenCount};
 
@@ -154,4 +154,28 @@ fn the_token_under_way_of_a_retracted_request_is_thrown_away() {
     assert_eq!(rank.batch.view(victim).generated, 10);
     // (generated 10 + 20 steps of room) of 28 tokens, over one more.
     assert_eq!(rank.scheduler.new_token_ratio(), f64::min(30.0 / 29.0, 1.0));
+}
+
+/// Two drafts of three are always accepted, so a step brings three tokens, and it holds eight slots more
+/// than its sequences have tokens. After the prompt's token a request of five tokens has four to go: three
+/// come by the first step; that one more is the last is known while the second step runs, but that step
+/// was chosen when one token was known. It brings what is left, and the third one is thrown away.
+#[test]
+fn drafts_bring_several_tokens_and_their_slots_lag_behind() {
+    let mut config = SchedulerConfig::new(1000, 10);
+    config.speculative = Some(SpeculativeDecoding::new(4, 8, vec![0.0, 0.0, 1.0, 0.0]));
+    let mut rank = Loop::new(&config);
+    rank.batch.submit(request(0, 10, 5)).unwrap();
+    rank.turn((EXTEND, &[(0, 0, 10)], &[], &[]));
+    rank.turn((DECODE, &[], &[0], &[]));
+    assert_eq!(rank.batch.memory().available(), 1000 - 18);
+    // The first step runs; the second one needs no slots before its tokens are known.
+    rank.turn((DECODE, &[], &[0], &[]));
+    assert_eq!(rank.batch.memory().available(), 1000 - 18);
+    assert_eq!(rank.batch.forward_batch().decode_context, 10 + 1 + 3);
+    // Four tokens are known, the fifth is being made and will be the last.
+    let second = rank.turn((IDLE, &[], &[], &[0]));
+    assert_eq!((second.verified, second.accepted, second.decoded), (1, 3, 1));
+    assert_eq!((rank.batch.memory().evictable(), rank.batch.private_tokens()), (14, 0));
+    assert!(rank.batch.is_empty());
 }

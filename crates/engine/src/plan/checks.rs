@@ -1,0 +1,105 @@
+//! Fields of a pool that no law checks.
+
+use sglsim_sched::{DisaggregationMode, SchedulePolicyName, SchedulerName};
+
+use crate::balance::LoadBalanceMethod;
+use crate::scenario::{PoolConfig, ScenarioError};
+
+/// Refuses what a pool cannot have.
+pub(super) fn check_pool(
+    path: &str,
+    mode: DisaggregationMode,
+    config: &PoolConfig,
+) -> Result<(), ScenarioError> {
+    const MOST_WORKERS: u32 = 100_000;
+    const MOST_GPUS: u32 = 10_000;
+    let refuse = |field: &str, value: String, allowed: &str| {
+        Err(ScenarioError::OutOfRange {
+            field: format!("{path}.{field}"),
+            value,
+            allowed: allowed.to_owned(),
+        })
+    };
+    if !(1..=MOST_WORKERS).contains(&config.workers) {
+        return refuse("workers", config.workers.to_string(), "from 1 to 100000");
+    }
+    if config.load_balance_method == LoadBalanceMethod::FollowBootstrapRoom
+        && mode == DisaggregationMode::Null
+    {
+        let value = "follow_bootstrap_room".to_owned();
+        return refuse("load_balance_method", value, "another one; there are no rooms in one pool");
+    }
+    // Sizes that would divide are looked for one by one.
+    if config.tp_size > MOST_GPUS {
+        return refuse("tp_size", config.tp_size.to_string(), "from 1 to 10000");
+    }
+    if let Some(tokens) = config.max_total_tokens
+        && tokens < u64::from(config.page_size)
+    {
+        let allowed = format!("at least one page ({} tokens)", config.page_size);
+        return refuse("max_total_tokens", tokens.to_string(), &allowed);
+    }
+    if config.speculative_algorithm.is_none() {
+        let given = [
+            ("speculative_num_steps", config.speculative_num_steps.is_some()),
+            ("speculative_eagle_topk", config.speculative_eagle_topk.is_some()),
+            ("speculative_num_draft_tokens", config.speculative_num_draft_tokens.is_some()),
+            ("speculative_draft_model_path", config.speculative_draft_model_path.is_some()),
+            ("speculative_acceptance", config.speculative_acceptance.is_some()),
+        ];
+        if let Some((field, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+            return refuse(field, "given".to_owned(), "only with `speculative_algorithm`");
+        }
+    } else if config.speculative_acceptance.is_none() {
+        return refuse(
+            "speculative_acceptance",
+            "None".to_owned(),
+            "needed with `speculative_algorithm`, such as Geometric(rate: 0.7), \
+             PerPosition(rates: [0.8, 0.7, 0.6]) or Histogram(counts: [20, 30, 25, 25])",
+        );
+    } else if config.scheduler != SchedulerName::Sglang {
+        let value = config.scheduler.name().to_owned();
+        return refuse("scheduler", value, "sglang, with `speculative_algorithm`");
+    }
+    if config.scheduler != SchedulerName::Sglang {
+        if mode == DisaggregationMode::Decode {
+            return refuse(
+                "scheduler",
+                config.scheduler.name().to_owned(),
+                "sglang in a pool that only decodes",
+            );
+        }
+        if config.schedule_policy != SchedulePolicyName::Fcfs {
+            let value = config.schedule_policy.name().to_owned();
+            return refuse("schedule_policy", value, "fcfs, unless `scheduler` is sglang");
+        }
+    }
+    for (field, value) in
+        [("hicache_ratio", config.hicache_ratio), ("hicache_size", config.hicache_size)]
+    {
+        if !(0.0..=1e6).contains(&value) {
+            return refuse(field, value.to_string(), "from 0 to 1000000");
+        }
+    }
+    if config.enable_hierarchical_cache {
+        let because = match () {
+            () if mode == DisaggregationMode::Decode => "false in a pool that only decodes",
+            () if config.disable_radix_cache => "false with disable_radix_cache",
+            () if config.scheduler != SchedulerName::Sglang => {
+                "false, unless `scheduler` is sglang"
+            }
+            () => "",
+        };
+        if !because.is_empty() {
+            return refuse("enable_hierarchical_cache", "true".to_owned(), because);
+        }
+    }
+    match config.chunked_prefill_size {
+        Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
+            "chunked_prefill_size",
+            chunk.to_string(),
+            "from 1 to 4294967295, or -1 to switch chunking off",
+        ),
+        _ => Ok(()),
+    }
+}
