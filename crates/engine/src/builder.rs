@@ -21,6 +21,7 @@ use crate::fabric::{Fabric, FifoFabric};
 use crate::host::HostCopies;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
+use crate::pipeline::Pipeline;
 use crate::plan::{DeploymentPlan, PoolPlan};
 use crate::report::{Report, RunFacts};
 use crate::scenario::{Scenario, ScenarioError};
@@ -253,9 +254,10 @@ impl Simulation {
             return Err(EngineError::NoRequests { workload: name });
         }
         let workers = self.workers()?;
-        // No formula of a run with drafts has been made yet.
-        let drafts = self.plan.pools.iter().any(|pool| pool.speculation.is_some());
-        let laws = !drafts && workers.iter().all(|worker| worker.cost.is_law());
+        // No formula of a run with drafts or pipeline stages has been made yet.
+        let plain = |pool: &PoolPlan| pool.speculation.is_none() && pool.plan.pp_size == 1;
+        let laws =
+            self.plan.pools.iter().all(plain) && workers.iter().all(|worker| worker.cost.is_law());
         let source = workers[0].cost.name().to_owned();
         let routing = self.routing()?;
         let transfer = self.plan.transfer_program()?;
@@ -265,7 +267,7 @@ impl Simulation {
             oversized: self.scenario.oversized_requests,
             workload: workload.as_mut(),
             routing,
-            metrics: Metrics::new(workers.len()),
+            metrics: Metrics::new(workers.iter().map(|worker| worker.ranks.len()).collect()),
             workers,
             fabric: self.fabric,
             transfer,
@@ -298,8 +300,11 @@ impl Simulation {
                 let cost: Box<dyn CostModel> = match &self.cost {
                     Some(make) => make(id, pool),
                     None => {
-                        let law =
+                        let mut law =
                             LawCost::new(pool.program(), pool.coefficients.provenance.clone());
+                        if let Some(latency) = pool.latency_program() {
+                            law = law.with_latency(latency);
+                        }
                         match &pool.rebalance {
                             None => Box::new(law),
                             Some(rebalance) => Box::new(RebalancedCost {
@@ -316,6 +321,8 @@ impl Simulation {
                 let balancer = Balancer::new(pool.load_balance(), ranks.len(), streams);
                 let mut worker = Worker::new(id, ranks, cost, &pool.cuda_graphs, balancer);
                 worker.overlaps = pool.overlaps();
+                let stages = pool.plan.pp_size;
+                worker.pipeline = (stages > 1).then(|| Pipeline::new(stages));
                 workers.push(worker);
             }
         }

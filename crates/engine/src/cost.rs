@@ -15,8 +15,15 @@ pub trait CostModel: fmt::Debug + Send {
     /// Name in reports, and where its numbers come from.
     fn name(&self) -> &str;
 
-    /// Duration of a step \[s\].
+    /// Duration of a step \[s\]; with pipeline stages, the time after which the first of them can take in
+    /// the next batch.
     fn step_seconds(&mut self, step: &StepFeatures) -> f64;
+
+    /// Time of a batch through all pipeline stages \[s\]. Unless told otherwise it is one step, as if
+    /// there were one stage.
+    fn latency_seconds(&mut self, step: &StepFeatures) -> f64 {
+        self.step_seconds(step)
+    }
 
     /// Whether the cost is a law that a formula can be made of.
     fn is_law(&self) -> bool {
@@ -28,6 +35,7 @@ pub trait CostModel: fmt::Debug + Send {
 #[derive(Debug)]
 pub struct LawCost {
     program: StepProgram,
+    latency: Option<StepProgram>,
     provenance: String,
 }
 
@@ -35,7 +43,14 @@ impl LawCost {
     /// The cost by a compiled law whose coefficients come from `provenance`.
     #[must_use]
     pub fn new(program: StepProgram, provenance: String) -> Self {
-        Self { program, provenance }
+        Self { program, latency: None, provenance }
+    }
+
+    /// The same with pipeline stages, which a batch passes in the time of another compiled law.
+    #[must_use]
+    pub fn with_latency(mut self, latency: StepProgram) -> Self {
+        self.latency = Some(latency);
+        self
     }
 }
 
@@ -73,6 +88,10 @@ impl CostModel for LawCost {
 
     fn step_seconds(&mut self, step: &StepFeatures) -> f64 {
         self.program.seconds(step)
+    }
+
+    fn latency_seconds(&mut self, step: &StepFeatures) -> f64 {
+        self.latency.as_mut().unwrap_or(&mut self.program).seconds(step)
     }
 
     fn is_law(&self) -> bool {

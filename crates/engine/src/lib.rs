@@ -43,6 +43,7 @@ mod fabric;
 mod host;
 mod metrics;
 mod observer;
+mod pipeline;
 mod plan;
 mod report;
 mod scenario;

@@ -103,6 +103,8 @@ pub(crate) struct WorkerRecord {
     pub(crate) kv_peak: TokenCount,
     /// Used slots per rank, and since when.
     kv_level: Vec<(TokenCount, SimTime)>,
+    /// Until when it was busy.
+    busy_until: SimTime,
 }
 
 /// Gathers the records that a report is made of.
@@ -111,6 +113,7 @@ pub(crate) struct Metrics {
     pub(crate) requests: Vec<RequestRecord>,
     pub(crate) workers: Vec<WorkerRecord>,
     pub(crate) gaps: Gaps,
+    ranks: Vec<usize>,
     pub(crate) last_event: SimTime,
     pub(crate) in_flight: u64,
     pub(crate) peak_in_flight: u64,
@@ -119,11 +122,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(workers: usize) -> Self {
+    /// Of workers with so many attention ranks each.
+    pub(crate) fn new(ranks: Vec<usize>) -> Self {
         Self {
             requests: Vec::new(),
-            workers: vec![WorkerRecord::default(); workers],
-            gaps: Gaps::new(workers),
+            workers: vec![WorkerRecord::default(); ranks.len()],
+            gaps: Gaps::new(ranks.len()),
+            ranks,
             last_event: SimTime::ZERO,
             in_flight: 0,
             peak_in_flight: 0,
@@ -200,7 +205,7 @@ impl Observer for Metrics {
             Event::RankStep { worker, rank, result, kv_used } => {
                 let StepResult { mode, extended, decode_step, decoded, discarded, .. } = result;
                 let StepResult { verified, accepted, .. } = result;
-                self.kv_level(at, worker, rank, kv_used);
+                self.kv_level(at, worker, rank % self.ranks[worker.index()], kv_used);
                 let record = &mut self.workers[worker.index()];
                 record.extended += extended;
                 record.decoded += decoded;
@@ -217,7 +222,9 @@ impl Observer for Metrics {
             Event::KvUsed { worker, rank, kv_used } => self.kv_level(at, worker, rank, kv_used),
             Event::Step { worker, began, .. } => {
                 let record = &mut self.workers[worker.index()];
-                record.busy += at.since(began);
+                // With pipeline stages, batches are on their way together.
+                record.busy += at.since(began.max(record.busy_until));
+                record.busy_until = at;
                 let (extends, decodes) = std::mem::take(&mut self.step_has);
                 record.extend_steps += u64::from(extends);
                 record.decode_steps += u64::from(decodes && !extends);

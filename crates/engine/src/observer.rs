@@ -171,7 +171,9 @@ pub enum Event<'a> {
 /// *Observes* every event in the order of simulated time; *controls* nothing; *owns* what it
 /// gathers. What one decode step gives to a whole batch is told once, not once for each request:
 /// an observer that wants every token of every request keeps who is in a rank's batch, and from which
-/// decode step on, by `Token`, `Resumed`, `Retracted` and `Finished`. Where drafts are verified, requests
+/// decode step on, by `Token`, `Resumed`, `Retracted` and `Finished`. With pipeline stages every micro-batch
+/// of a rank has a batch of its own, and these events and `RankStep` count each as a rank: the number is
+/// `micro_batch · dp_size + rank`. Where drafts are verified, requests
 /// gain different numbers of tokens, and each is told by `Accepted`.
 pub trait Observer: fmt::Debug + Send {
     /// Called for each event.

@@ -74,6 +74,8 @@ pub struct PoolPlan {
     pub speculation: Option<(Speculation, SpeculativeLaw)>,
     /// The same compiled, once: what is built in the laws' context later cannot change it.
     program: StepProgram,
+    /// Time of a batch through all pipeline stages compiled, if there are several.
+    latency: Option<StepProgram>,
     /// Settings of the scheduler of each attention rank.
     pub scheduler: SchedulerConfig,
     /// Decode batch sizes with a CUDA graph, ascending.
@@ -200,9 +202,11 @@ impl DeploymentPlan {
                 });
             }
             pool.law = pool.law.clone().with_values(values);
-            let program = pool.law.compile();
-            pool.program =
-                program.map_err(|source| ScenarioError::Pool { pool: pool.path, source })?;
+            let in_pool = |source| ScenarioError::Pool { pool: pool.path, source };
+            pool.program = pool.law.compile().map_err(in_pool)?;
+            if pool.latency.is_some() {
+                pool.latency = Some(pool.law.compile_latency().map_err(in_pool)?);
+            }
         }
         self.transfer = self.transfer.map(|law| law.with_values(values));
         self.transfer_program()?;
@@ -244,13 +248,6 @@ impl PoolPlan {
             moe_dense_tp_size: config.moe_dense_tp_size,
             enable_two_batch_overlap: config.enable_two_batch_overlap,
         };
-        if plan.pp_size != 1 {
-            return Err(in_pool(KernelError::Unsupported {
-                field: "pp_size",
-                value: plan.pp_size.to_string(),
-                reason: "pipeline stages are not simulated yet; allowed is 1".to_owned(),
-            }));
-        }
         let placements = placements(path, model, (config, &plan))?;
         if let Some((placement, loads)) = placements.last().zip(config.expert_loads.as_ref()) {
             coefficients.expert.imbalance = placement.imbalance(loads);
@@ -277,6 +274,8 @@ impl PoolPlan {
             None => law.compile(),
         };
         let program = program.map_err(in_pool)?;
+        let latency = (plan.pp_size > 1).then(|| law.compile_latency());
+        let latency = latency.transpose().map_err(in_pool)?;
         let rebalance = match (placements.as_slice(), &config.expert_loads) {
             ([before, after], Some(loads)) => {
                 let name = format!("{scope}expert_imbalance");
@@ -330,6 +329,7 @@ impl PoolPlan {
             fit,
             law,
             program,
+            latency,
             scheduler,
             cuda_graphs: match speculation {
                 Some(_) => speculative_cuda_graph_sizes(largest),
@@ -351,7 +351,9 @@ impl PoolPlan {
     /// `managers/scheduler.py:Scheduler.event_loop_overlap`).
     #[must_use]
     pub fn overlaps(&self) -> bool {
-        !self.config.disable_overlap_schedule && self.config.scheduler == SchedulerName::Sglang
+        !self.config.disable_overlap_schedule
+            && self.config.scheduler == SchedulerName::Sglang
+            && self.plan.pp_size == 1
     }
 
     /// How requests are spread over the attention ranks of a worker.
@@ -364,6 +366,12 @@ impl PoolPlan {
             (LoadBalanceMethod::Auto, _) => LoadBalanceMethod::RoundRobin,
             (given, _) => given,
         }
+    }
+
+    /// The same of a batch's time through all pipeline stages, if there are several.
+    #[must_use]
+    pub fn latency_program(&self) -> Option<StepProgram> {
+        self.latency.clone()
     }
 
     /// The compiled step law, with registers of its own.
@@ -449,6 +457,8 @@ fn scheduler_config(
     scheduler.schedule_low_priority_values_first = config.schedule_low_priority_values_first;
     scheduler.priority_scheduling_preemption_threshold =
         config.priority_scheduling_preemption_threshold;
+    scheduler.pp_size = plan.pp_size;
+    scheduler.pp_max_micro_batch_size = config.pp_max_micro_batch_size;
     scheduler.prefill_delayer = config.enable_prefill_delayer.then(PrefillDelayerConfig::default);
     if plan.dp_size > 1 {
         scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;

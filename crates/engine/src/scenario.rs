@@ -137,8 +137,11 @@ pub struct PoolConfig {
     pub load_balance_method: LoadBalanceMethod,
     /// Expert parallel ranks of one worker.
     pub ep_size: u32,
-    /// Pipeline stages of one worker.
+    /// Pipeline stages of one worker; SGLang's overlap loop is off with several.
     pub pp_size: u32,
+    /// Most requests that decode together in one micro-batch, of which there are as many as stages; by
+    /// default an equal share of `max_running_requests`.
+    pub pp_max_micro_batch_size: Option<u32>,
     /// Relative load of each routed expert, the same in every layer and for the whole run; equal loads if
     /// not given. Matters where the experts are spread over ranks.
     pub expert_loads: Option<Vec<f64>>,
@@ -238,6 +241,7 @@ impl Default for PoolConfig {
             load_balance_method: LoadBalanceMethod::Auto,
             ep_size: 1,
             pp_size: 1,
+            pp_max_micro_batch_size: None,
             expert_loads: None,
             enable_eplb: false,
             eplb_rebalance_num_iterations: 1000,

@@ -2,6 +2,7 @@
 //! the fabric to their end.
 
 mod flow;
+mod stages;
 mod steps;
 
 use std::fmt;
@@ -167,7 +168,7 @@ impl Run<'_> {
     }
 
     fn wake(&mut self, worker: WorkerId) {
-        if self.workers[worker.index()].running.is_none() && !self.awake.contains(&worker) {
+        if !self.workers[worker.index()].is_blocked() && !self.awake.contains(&worker) {
             self.awake.push(worker);
         }
     }
@@ -351,8 +352,9 @@ impl Run<'_> {
         notice: Notice,
     ) -> Result<(), EngineError> {
         let sends = mode == DisaggregationMode::Prefill;
-        let running = self.workers[worker.index()].ranks[rank].batch.running();
-        let decodes_from = running.steps() + 1;
+        let state = &self.workers[worker.index()];
+        let decodes_from = state.ranks[rank].batch.running().steps() + 1;
+        let rank = state.batch_name(rank);
         match notice {
             Notice::Admitted { id, cached, host, again, .. } => {
                 self.emit(&Event::Admitted { id, cached, host, again });

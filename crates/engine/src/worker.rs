@@ -7,7 +7,9 @@ use sglsim_units::{Seconds, SimTime, TokenCount, WorkerId};
 
 use crate::balance::Balancer;
 use crate::cost::CostModel;
+use crate::error::EngineError;
 use crate::host::HostCopies;
+use crate::pipeline::Pipeline;
 
 /// One attention-DP rank.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub(crate) struct Rank {
 }
 
 /// A step of a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Step {
     /// How long it takes.
     pub(crate) cost: Seconds,
@@ -43,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) next: Option<Step>,
     /// Whether it chooses a step while the one before runs.
     pub(crate) overlaps: bool,
+    /// Its pipeline stages, if there are several; then `running` and `next` are not used.
+    pub(crate) pipeline: Option<Pipeline>,
     /// Scratch for the features of a step, so that a step allocates nothing.
     rank_features: Vec<RankFeatures>,
     balancer: Balancer,
@@ -70,9 +74,23 @@ impl Worker {
             running: None,
             next: None,
             overlaps: false,
+            pipeline: None,
             rank_features,
             balancer,
         }
+    }
+
+    /// Whether it cannot choose a step before the results of another come in.
+    pub(crate) fn is_blocked(&self) -> bool {
+        match &self.pipeline {
+            Some(pipeline) => pipeline.is_blocked(),
+            None => self.running.is_some(),
+        }
+    }
+
+    /// Name of a rank's batch in events: with pipeline stages, every micro-batch has one of its own.
+    pub(crate) fn batch_name(&self, rank: usize) -> usize {
+        self.ranks[rank].batch.micro_batch() * self.ranks.len() + rank
     }
 
     /// The attention rank of the next request, of so many prompt tokens.
@@ -103,6 +121,22 @@ impl Worker {
         let step = self.cost.step_seconds(features);
         let hosts = self.ranks.iter_mut().filter_map(|rank| rank.host.as_mut());
         hosts.map(|host| host.step_seconds(step)).fold(step, f64::max)
+    }
+
+    /// What a cost model said, if it can be a time.
+    pub(crate) fn checked(
+        &self,
+        at: SimTime,
+        seconds: f64,
+        features: &StepFeatures,
+    ) -> Result<Seconds, EngineError> {
+        Seconds::new(seconds).map_err(|_| EngineError::BadCost {
+            at,
+            worker: self.id,
+            model: self.cost.name().to_owned(),
+            seconds,
+            features: format!("{features:?}"),
+        })
     }
 
     /// When a rank that has requests but nothing to run may have memory again.

@@ -78,10 +78,16 @@ impl Formula {
         frozen: &Frozen,
     ) -> Result<Self, FormulaError> {
         use Metric::*;
-        if metric.needs_run() && plan.pools.iter().any(|pool| pool.speculation.is_some()) {
+        let drafts = plan.pools.iter().any(|pool| pool.speculation.is_some());
+        let staged = plan.pools.iter().any(|pool| pool.plan.pp_size > 1);
+        if metric.needs_run() && (drafts || staged) {
             return Err(FormulaError::Unavailable {
                 metric,
-                deployment: "a deployment with speculative decoding yet",
+                deployment: if drafts {
+                    "a deployment with speculative decoding yet"
+                } else {
+                    "a deployment with pipeline stages yet"
+                },
                 instead: match plan.pools.len() {
                     1 => "`step_time`",
                     _ => "`prefill_step_time` or `decode_step_time`",

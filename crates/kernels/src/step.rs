@@ -279,6 +279,15 @@ impl StepLaw {
         self.compile_for(&self.step_time, &self.values)
     }
 
+    /// The same of [`StepLaw::latency`]: how long a batch takes through all pipeline stages.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Expr`] if the law cannot be compiled.
+    pub fn compile_latency(&self) -> Result<StepProgram, KernelError> {
+        self.compile_for(&self.latency, &self.values)
+    }
+
     /// The same law with other values of the hardware's figures and of θ; names that are none of its
     /// symbols have no influence.
     #[must_use]

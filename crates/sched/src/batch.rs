@@ -11,6 +11,7 @@ use sglsim_units::{DisaggregationMode, RequestId, SimTime, TokenCount};
 use crate::SchedError;
 use crate::config::SchedulerConfig;
 use crate::memory::Memory;
+use crate::micro_batch::Parked;
 use crate::notice::Notice;
 use crate::request::{Req, ReqView, Slot, Stage, Submission};
 use crate::running::RunningBatch;
@@ -27,6 +28,9 @@ pub struct BatchState {
     pub(crate) waiting: VecDeque<Slot>,
     pub(crate) running: RunningBatch,
     pub(crate) drafts: Option<Drafts>,
+    /// Pipeline stages: the micro-batch that is worked on, and the others in their places.
+    pub(crate) micro_batch: usize,
+    pub(crate) parked: Vec<Parked>,
     pub(crate) extend: Vec<ExtendSlice>,
     /// The step that began, and the one before it that was launched and has no results yet; idle where
     /// there is none.
@@ -72,7 +76,9 @@ impl BatchState {
     /// [`SchedError::Config`] if a setting is out of range.
     pub fn new(config: SchedulerConfig, memory: Memory) -> Result<Self, SchedError> {
         let config = config.validated()?;
-        let running = RunningBatch::new(config.page_size, config.speculative.is_none());
+        let running = || RunningBatch::new(config.page_size, config.speculative.is_none());
+        let parked = (0..config.pp_size).map(|_| Parked::new(running())).collect();
+        let running = running();
         let drafts = config.speculative.as_ref().map(Drafts::new);
         Ok(Self {
             config,
@@ -82,6 +88,8 @@ impl BatchState {
             waiting: VecDeque::new(),
             running,
             drafts,
+            micro_batch: 0,
+            parked,
             extend: Vec::new(),
             begun: ForwardBatch::default(),
             launched: ForwardBatch::default(),
@@ -338,13 +346,16 @@ impl BatchState {
             self.chunked.is_some_and(|slot| self.req(slot).stage == Stage::Chunked);
         let extending = self.extend.len() + self.begun.extend.len();
         let leaving = self.finishing.len() + self.inflight;
-        self.running.len() + extending + usize::from(chunked_outside) + leaving
+        let here = self.running.len() + extending + usize::from(chunked_outside) + leaving;
+        here + self.parked_rows()
     }
 
-    /// Rows that are left of `max_running_requests`.
+    /// Rows that are left of `max_running_requests`, and with pipeline stages of what a micro-batch may have.
     #[must_use]
     pub fn free_rows(&self) -> usize {
-        (self.config.max_running_requests as usize).saturating_sub(self.rows())
+        let all = (self.config.max_running_requests as usize).saturating_sub(self.rows());
+        let here = self.running.len() + self.finishing.len();
+        all.min((self.config.micro_batch_size() as usize).saturating_sub(here))
     }
 
     fn release_private(&mut self, tokens: TokenCount) {

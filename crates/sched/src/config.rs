@@ -60,6 +60,10 @@ pub struct SchedulerConfig {
     pub min_free_slots: u32,
     /// Holds prefill back until it is worth a step of its own, if switched on.
     pub prefill_delayer: Option<PrefillDelayerConfig>,
+    /// Pipeline stages: so many micro-batches take turns, each with a running batch of its own.
+    pub pp_size: u32,
+    /// Most requests of one micro-batch; by default an equal share of `max_running_requests`.
+    pub pp_max_micro_batch_size: Option<u32>,
     /// Speculative decoding, if it is switched on.
     pub speculative: Option<SpeculativeDecoding>,
 }
@@ -112,8 +116,17 @@ impl SchedulerConfig {
             prefill_decode_interval_min_bs: 0,
             min_free_slots: 0,
             prefill_delayer: None,
+            pp_size: 1,
+            pp_max_micro_batch_size: None,
             speculative: None,
         }
+    }
+
+    /// Most requests of one micro-batch: `pp_max_micro_batch_size`, or an equal share.
+    #[must_use]
+    pub fn micro_batch_size(&self) -> u32 {
+        let share = self.max_running_requests / self.pp_size.max(1);
+        self.pp_max_micro_batch_size.unwrap_or(share.max(1))
     }
 
     /// How urgent a request is; the larger, the more. Without a priority it is the least urgent.
@@ -169,6 +182,14 @@ impl SchedulerConfig {
             if !sane || (sum - 1.0).abs() > 1e-9 {
                 let allowed = "from 0 to 1 each, 1 together".to_owned();
                 return refuse("accept_probabilities", format!("{sum} together"), allowed);
+            }
+        }
+        for (field, value) in [
+            ("pp_size", Some(self.pp_size)),
+            ("pp_max_micro_batch_size", self.pp_max_micro_batch_size),
+        ] {
+            if value == Some(0) {
+                return refuse(field, "0".into(), ">= 1".into());
             }
         }
         if self.max_prefill_tokens == 0 {

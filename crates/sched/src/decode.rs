@@ -61,7 +61,7 @@ impl DecodeScheduler {
         let rows = batch.config().max_running_requests as usize;
         while let Some(&slot) = batch.prealloc.front() {
             let active = batch.running().len() + batch.receiving + batch.waiting.len();
-            if active >= rows {
+            if active + batch.parked_rows() >= rows {
                 break;
             }
             let retractable = batch.running().total_tokens();

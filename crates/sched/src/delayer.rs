@@ -97,7 +97,7 @@ impl PrefillDelayer {
 impl DelayedPass {
     /// Whether a prompt that fits may be taken; the first answer holds for the pass.
     pub(crate) fn allows(&mut self, batch: &BatchState) -> bool {
-        let rows = batch.config().max_running_requests as usize;
+        let rows = batch.config().micro_batch_size() as usize;
         let free = rows.saturating_sub(batch.running().len()).max(1);
         self.attempted = self.attempted.max(self.waiting.max(1).min(free));
         let (delayer, now) = (&mut self.delayer, self.now);

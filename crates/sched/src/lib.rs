@@ -52,6 +52,7 @@ mod error;
 mod fixed_length;
 mod host;
 mod memory;
+mod micro_batch;
 mod mixed;
 mod moves;
 mod notice;

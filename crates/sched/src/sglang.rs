@@ -21,8 +21,8 @@ use crate::{
 pub struct SglangScheduler {
     policy: Box<dyn SchedulePolicy>,
     ratio: NewTokenRatio,
-    /// Sticky: set when no memory or no row was left, cleared when a request leaves.
-    batch_is_full: bool,
+    /// Sticky: set when no memory or no row was left, cleared when a request leaves; by micro-batch.
+    batch_is_full: Vec<bool>,
     /// Decode steps that have to pass before the next prefill.
     decode_steps_due: u32,
     /// Passes over a queue whose order needs no prefix matches.
@@ -47,7 +47,7 @@ impl SglangScheduler {
         Self {
             policy,
             ratio: NewTokenRatio::new(config.schedule_conservativeness),
-            batch_is_full: false,
+            batch_is_full: vec![false; config.pp_size as usize],
             decode_steps_due: 0,
             passes: 0,
             delayer: config.prefill_delayer.map(PrefillDelayer::new),
@@ -83,12 +83,13 @@ impl SglangScheduler {
         batch: &mut BatchState,
         now: SimTime,
     ) -> Result<bool, SchedError> {
+        let at = batch.micro_batch();
         let preempts = batch.config().enable_priority_scheduling;
         if batch.running().is_empty() || preempts {
-            self.batch_is_full = false;
+            self.batch_is_full[at] = false;
         }
         let chunked = batch.chunked_req();
-        if chunked.is_none() && (self.batch_is_full || batch.waiting.is_empty()) {
+        if chunked.is_none() && (self.batch_is_full[at] || batch.waiting.is_empty()) {
             return Ok(false);
         }
         if chunked.is_none() {
@@ -98,7 +99,7 @@ impl SglangScheduler {
                 return Ok(false);
             }
             if rows == 0 && !preempts {
-                self.batch_is_full = true;
+                self.batch_is_full[at] = true;
                 return Ok(false);
             }
         }
@@ -137,6 +138,7 @@ impl SglangScheduler {
             let limit = yields.then(|| adder.chunk_limit_for_shorter(batch, slot)).flatten();
             adder.add_chunked_req(batch, slot, limit)?;
         }
+        let at = batch.micro_batch();
         // Who is pushed out on the way joins the tail and waits for the next pass.
         for _ in 0..batch.waiting.len() {
             let Some(slot) = batch.waiting.front().copied() else { break };
@@ -144,13 +146,14 @@ impl SglangScheduler {
                 break;
             }
             // A chunked request holds its row already.
-            let rows = batch.config().max_running_requests as usize;
-            let leaving = batch.finishing.len() + batch.inflight;
-            let taken = batch.running().len() + leaving + batch.extend_batch().len();
-            if taken >= rows {
-                self.batch_is_full = true;
+            let config = batch.config();
+            let (rows, here) = (config.max_running_requests, config.micro_batch_size());
+            let taken = batch.running().len() + batch.finishing.len() + batch.extend_batch().len();
+            let elsewhere = batch.inflight + batch.parked_rows();
+            if taken >= here as usize || taken + elsewhere >= rows as usize {
+                self.batch_is_full[at] = true;
             }
-            if self.batch_is_full && !(preempts && adder.preempt_to_schedule(batch, slot)?) {
+            if self.batch_is_full[at] && !(preempts && adder.preempt_to_schedule(batch, slot)?) {
                 break;
             }
             let mut result = adder.add_one_req(batch, slot)?;
@@ -160,7 +163,7 @@ impl SglangScheduler {
             match result {
                 AddReqResult::Continue => {}
                 AddReqResult::NoToken => {
-                    self.batch_is_full =
+                    self.batch_is_full[at] =
                         !batch.extend_batch().is_empty() || !batch.running().is_empty();
                     break;
                 }
@@ -224,9 +227,10 @@ impl Scheduler for SglangScheduler {
         batch: &mut BatchState,
         now: SimTime,
     ) -> Result<ForwardMode, SchedError> {
+        let at = batch.micro_batch();
         loop {
             if std::mem::take(&mut batch.shrank) {
-                self.batch_is_full = false;
+                self.batch_is_full[at] = false;
             }
             if !self.defers_prefill(batch) && self.new_batch_prefill(batch, now)? {
                 self.decode_steps_due = batch.config().prefill_decode_interval;
@@ -253,7 +257,7 @@ impl Scheduler for SglangScheduler {
             }
             self.retract_decode(batch)?;
             batch.shrank = false;
-            self.batch_is_full = false;
+            self.batch_is_full[at] = false;
             if !batch.running().is_empty() {
                 return Ok(ForwardMode::Decode);
             }

@@ -193,7 +193,7 @@ impl BatchState {
         }
         let mode = self.launched.mode;
         let tail = self.launched.extend.iter().zip(&self.epochs);
-        let fresh = tail.filter(|(slice, epoch)| slice.last && self.is_there(slice.slot, **epoch));
+        let fresh = tail.filter(|(slice, epoch)| slice.last && self.is_there(slice, **epoch));
         let fresh = if mode == ForwardMode::Mixed { fresh.count() } else { 0 };
         let told = self.running.untold() + self.finishing.len() as u64;
         let decoded = if mode.decodes() { told - fresh as u64 } else { 0 };
@@ -234,11 +234,13 @@ impl BatchState {
         decodes || req.prefilled_in == self.launches
     }
 
-    /// Whether a slot has the tenant and the stay in the running batch that it had at the launch; one
-    /// in its last step has left the running batch since.
-    fn is_there(&self, slot: Slot, epoch: u32) -> bool {
-        let req = self.req(slot);
-        req.epoch == epoch || (req.stage == Stage::Finishing && req.epoch == epoch + 1)
+    /// Whether the slot of a slice has the tenant and the stay in the running batch that it had at the
+    /// launch. One in its last step has left the running batch since; one whose next slice went with
+    /// another micro-batch has joined that.
+    fn is_there(&self, slice: &ExtendSlice, epoch: u32) -> bool {
+        let req = self.req(slice.slot);
+        let moved = if slice.last { Stage::Finishing } else { Stage::Running };
+        req.epoch == epoch || (req.stage == moved && req.epoch == epoch + 1)
     }
 
     /// Everybody in the step that began moves on as if it were done.
@@ -308,7 +310,7 @@ impl BatchState {
         for (at, slice) in slices.iter().enumerate() {
             extended += slice.extend;
             let slot = slice.slot;
-            if !self.is_there(slot, self.epochs[at]) {
+            if !self.is_there(slice, self.epochs[at]) {
                 continue;
             }
             let id = self.id(slot);

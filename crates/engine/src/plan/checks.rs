@@ -94,6 +94,28 @@ pub(super) fn check_pool(
             return refuse("enable_hierarchical_cache", "true".to_owned(), because);
         }
     }
+    if config.pp_max_micro_batch_size == Some(0) {
+        return refuse("pp_max_micro_batch_size", "0".to_owned(), "from 1, or None");
+    }
+    if config.pp_size > 1 {
+        let because = match () {
+            () if config.scheduler != SchedulerName::Sglang => "1, unless `scheduler` is sglang",
+            () if config.enable_hierarchical_cache => {
+                "1 with enable_hierarchical_cache; not simulated together"
+            }
+            () if config.enable_eplb => "1 with enable_eplb; not simulated together",
+            // SGLang asserts that the overlap loop runs, which pipeline stages switch off.
+            () if config.enable_prefill_delayer => "1 with enable_prefill_delayer",
+            () => "",
+        };
+        if !because.is_empty() {
+            return refuse("pp_size", config.pp_size.to_string(), because);
+        }
+    }
+    if config.enable_prefill_delayer && config.disable_overlap_schedule {
+        let allowed = "false with disable_overlap_schedule";
+        return refuse("enable_prefill_delayer", "true".to_owned(), allowed);
+    }
     match config.chunked_prefill_size {
         Some(chunk) if chunk != -1 && !(1..=i64::from(u32::MAX)).contains(&chunk) => refuse(
             "chunked_prefill_size",

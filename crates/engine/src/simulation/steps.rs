@@ -5,7 +5,7 @@
 //! chooses and starts at once.
 
 use sglsim_sched::ForwardMode;
-use sglsim_units::{Seconds, WorkerId};
+use sglsim_units::WorkerId;
 
 use super::Run;
 use crate::error::EngineError;
@@ -29,6 +29,9 @@ impl Run<'_> {
 
     fn start_step(&mut self, id: WorkerId) -> Result<(), EngineError> {
         let worker = &self.workers[id.index()];
+        if worker.pipeline.is_some() {
+            return self.fill_pipeline(id);
+        }
         if worker.running.is_none() {
             // Nothing runs behind which the host could prepare it.
             if let Some(step) = self.choose_step(id, true)? {
@@ -44,7 +47,11 @@ impl Run<'_> {
     }
 
     /// Every rank chooses its next step and takes its memory; `None` if all are idle.
-    fn choose_step(&mut self, id: WorkerId, serial: bool) -> Result<Option<Step>, EngineError> {
+    pub(super) fn choose_step(
+        &mut self,
+        id: WorkerId,
+        serial: bool,
+    ) -> Result<Option<Step>, EngineError> {
         let now = self.now;
         let worker = &mut self.workers[id.index()];
         let chosen = worker.choose_step(now);
@@ -54,13 +61,7 @@ impl Run<'_> {
             let worker = &mut self.workers[id.index()];
             let features = worker.measure_step(serial);
             let seconds = worker.step_seconds(&features);
-            let cost = Seconds::new(seconds).map_err(|_| EngineError::BadCost {
-                at: now,
-                worker: id,
-                model: worker.cost.name().to_owned(),
-                seconds,
-                features: format!("{features:?}"),
-            })?;
+            let cost = worker.checked(now, seconds, &features)?;
             step = Some(Step { cost, features });
         } else if let Some(done) = self.workers[id.index()].next_copy_done() {
             self.copies.push(done, id);
@@ -94,6 +95,9 @@ impl Run<'_> {
 
     pub(super) fn step_done(&mut self) -> Result<(), EngineError> {
         let Some(id) = self.steps.pop() else { return Ok(()) };
+        if self.workers[id.index()].pipeline.is_some() {
+            return self.leave_pipeline(id);
+        }
         let now = self.now;
         for rank in 0..self.workers[id.index()].ranks.len() {
             let worker = &mut self.workers[id.index()];

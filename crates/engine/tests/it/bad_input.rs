@@ -107,7 +107,7 @@ fn numbers() {
         ("tp_size: 1", "dp_size: 0"),
         ("tp_size: 1", "tp_size: 4, dp_size: 3"),
         ("tp_size: 1", "ep_size: 2"),
-        ("tp_size: 1", "pp_size: 2"),
+        ("tp_size: 1", "pp_size: 33"),
         ("tp_size: 1", "pp_size: 0"),
         ("tp_size: 1", "chunked_prefill_size: 0"),
         ("tp_size: 1", "chunked_prefill_size: -2"),

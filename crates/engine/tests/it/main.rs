@@ -13,6 +13,7 @@ mod hicache;
 mod laws;
 mod naive;
 mod oracle;
+mod pipeline;
 mod plan;
 mod plugins;
 mod recorded;
