@@ -1,12 +1,12 @@
 //! Benchmarks of `sglsim-engine`: whole runs, in requests per second.
 //!
-//! `engine/run/decode-heavy` is the cost of a step (a thousand sequences decode together), the
+//! `engine/fabric` is the cost of a flow event. `engine/run/decode-heavy` is the cost of a step (a thousand sequences decode together), the
 //! others that of requests.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sglsim_engine::{Scenario, Simulation};
+use sglsim_engine::{FairShares, LinkId, Scenario, Simulation};
 
 /// Long prompts with much in common on four prefill and four decode workers, in the proportions of
 /// the Mooncake conversation trace.
@@ -86,5 +86,51 @@ fn prepare(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, run, prepare);
+/// A flow event: one flow leaves and another one comes, while so many share the network.
+fn fabric(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine/fabric");
+    group.throughput(Throughput::Elements(1));
+    let link = LinkId::from_index;
+    for flows in [16, 64, 256, 1024] {
+        // Every sender has four flows, to four of as many receivers, eight connections each.
+        let senders = flows / 4;
+        let mut shares = FairShares::new(vec![40e9; 16 * senders]);
+        let path = |flow: usize| -> Vec<(LinkId, f64)> {
+            let (from, to) = (flow / 4, (flow * 7 + flow / 4) % senders);
+            let nics = 0..8;
+            nics.flat_map(|nic| [8 * from + nic, 8 * (senders + to) + nic])
+                .map(|at| (link(at), 1.0))
+                .collect()
+        };
+        let paths: Vec<_> = (0..flows).map(path).collect();
+        let mut ids: Vec<_> = paths.iter().map(|path| shares.add(path, 40e9)).collect();
+        let mut at = 0;
+        group.bench_function(format!("shared/{flows}"), |bencher| {
+            bencher.iter(|| {
+                at = (at + 1) % flows;
+                shares.remove(ids[at]);
+                ids[at] = shares.add(&paths[at], 40e9);
+                shares.touched().len()
+            });
+        });
+        // One flow for each pair: nobody shares anything.
+        let mut shares = FairShares::new(vec![40e9; 16 * flows]);
+        let path = |flow: usize| -> Vec<(LinkId, f64)> {
+            (0..16).map(|nic| (link(16 * flow + nic), 1.0)).collect()
+        };
+        let paths: Vec<_> = (0..flows).map(path).collect();
+        let mut ids: Vec<_> = paths.iter().map(|path| shares.add(path, 40e9)).collect();
+        group.bench_function(format!("apart/{flows}"), |bencher| {
+            bencher.iter(|| {
+                at = (at + 1) % flows;
+                shares.remove(ids[at]);
+                ids[at] = shares.add(&paths[at], 40e9);
+                shares.touched().len()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, run, prepare, fabric);
 criterion_main!(benches);

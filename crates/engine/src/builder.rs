@@ -17,7 +17,7 @@ use crate::balance::Balancer;
 use crate::cost::{CostModel, LawCost, RebalancedCost};
 use crate::error::EngineError;
 use crate::event::StepQueue;
-use crate::fabric::{Fabric, FifoFabric};
+use crate::fabric::Fabric;
 use crate::host::HostCopies;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
@@ -67,7 +67,7 @@ pub struct Simulation {
     cache: Option<MakeCache>,
     cost: Option<MakeCost>,
     routing: [Option<Box<dyn RoutePolicy>>; 2],
-    fabric: Box<dyn Fabric>,
+    fabric: Option<Box<dyn Fabric>>,
     observers: Vec<Box<dyn Observer>>,
 }
 
@@ -115,7 +115,7 @@ impl Simulation {
             cache: None,
             cost: None,
             routing: [None, None],
-            fabric: Box::new(FifoFabric::new()),
+            fabric: None,
             observers: Vec::new(),
         })
     }
@@ -206,7 +206,7 @@ impl Simulation {
     /// Moves KV over another fabric.
     #[must_use]
     pub fn fabric(mut self, fabric: Box<dyn Fabric>) -> Self {
-        self.fabric = fabric;
+        self.fabric = Some(fabric);
         self
     }
 
@@ -261,6 +261,7 @@ impl Simulation {
         let source = workers[0].cost.name().to_owned();
         let routing = self.routing()?;
         let transfer = self.plan.transfer_program()?;
+        let fabric = self.fabric.take().unwrap_or_else(|| self.plan.fabric());
         let mut run = Run {
             now: SimTime::ZERO,
             seed: self.scenario.seed,
@@ -269,8 +270,10 @@ impl Simulation {
             routing,
             metrics: Metrics::new(workers.iter().map(|worker| worker.ranks.len()).collect()),
             workers,
-            fabric: self.fabric,
+            fabric,
             transfer,
+            under_way: 0,
+            turns: 0,
             observers: &mut self.observers,
             steps: StepQueue::default(),
             copies: StepQueue::default(),

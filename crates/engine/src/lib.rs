@@ -56,13 +56,17 @@ pub use balance::LoadBalanceMethod;
 pub use builder::Simulation;
 pub use cost::{CostModel, LawCost};
 pub use error::EngineError;
-pub use fabric::{Delivery, Fabric, FifoFabric, Flow};
+pub use fabric::{
+    Delivery, Fabric, FairFabric, FairShares, FifoFabric, Flow, LinkId, LinkKind, LinkUse, Network,
+    Port, ShareId,
+};
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Observer};
 pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
 pub use report::{PoolReport, Report, WriteError};
 pub use scenario::{
-    Deployment, Hardware, Oversized, PoolConfig, RouterConfig, Scenario, ScenarioError,
+    Deployment, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
+    ScenarioError, Sharing,
 };
 
 pub use sglsim_kernels::{

@@ -2,6 +2,7 @@
 
 mod checks;
 mod load;
+mod network;
 mod options;
 
 use std::path::Path;
@@ -21,9 +22,10 @@ use sglsim_sched::{
 use sglsim_units::{Nearest, TokenCount};
 
 use crate::balance::LoadBalanceMethod;
-use crate::scenario::{Deployment, PoolConfig, Scenario, ScenarioError};
+use crate::scenario::{Deployment, NetworkConfig, PoolConfig, Scenario, ScenarioError};
 use checks::check_pool;
 use load::{coefficients, load_model, load_topology};
+use network::{check_layouts, kv_path};
 use options::{placements, speculation};
 
 /// A scenario worked out: what will be simulated, and the laws that it stands on.
@@ -40,6 +42,8 @@ pub struct DeploymentPlan {
     pub pools: Vec<PoolPlan>,
     /// How long KV travels between the two pools.
     pub transfer: Option<TransferLaw>,
+    /// What joins the nodes.
+    pub network: NetworkConfig,
 }
 
 /// A pool worked out.
@@ -115,6 +119,7 @@ impl DeploymentPlan {
     ///
     /// [`ScenarioError`] naming the first field that cannot work.
     pub fn of(scenario: &Scenario, base: &Path) -> Result<Self, ScenarioError> {
+        ScenarioError::check(scenario.network.check())?;
         let context = Context::new();
         let model = load_model(scenario, base)?;
         let make = |name, path, mode, config: &PoolConfig| {
@@ -142,9 +147,10 @@ impl DeploymentPlan {
         scenario.router.check(pools.len() == 2).map_err(ScenarioError::Router)?;
         let transfer = match pools.as_slice() {
             [prefill, decode] => {
-                let link = prefill.topology.scale_out();
+                check_layouts(prefill, decode)?;
+                let path = kv_path(&scenario.network, prefill, decode);
                 let plans = [&prefill.plan, &decode.plan];
-                let law = TransferLaw::of(&context, &model, link, &prefill.coefficients, plans);
+                let law = TransferLaw::of(&context, &model, &path, &prefill.coefficients, plans);
                 Some(law.map_err(|source| ScenarioError::Pool {
                     pool: "deployment.Disaggregated",
                     source,
@@ -152,7 +158,7 @@ impl DeploymentPlan {
             }
             _ => None,
         };
-        Ok(Self { context, model, pools, transfer })
+        Ok(Self { context, model, pools, transfer, network: scenario.network })
     }
 
     /// GPUs of all pools.

@@ -3,6 +3,7 @@
 mod edit;
 mod error;
 mod load;
+mod network;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use sglsim_workload::WorkloadConfig;
 use crate::balance::LoadBalanceMethod;
 
 pub use error::ScenarioError;
+pub use network::{NetworkConfig, Sharing};
 
 /// Everything that a run depends on. Every default is SGLang's.
 ///
@@ -59,6 +61,9 @@ pub struct Scenario {
     pub context_length: Option<u32>,
     /// GPUs and links of every pool that names none of its own.
     pub hardware: Hardware,
+    /// What joins the nodes.
+    #[serde(default)]
+    pub network: NetworkConfig,
     /// The workers.
     pub deployment: Deployment,
     /// Which worker gets a request.

@@ -17,7 +17,7 @@ use sglsim_workload::{Finished, Request, Workload, output_content};
 
 use crate::error::EngineError;
 use crate::event::{Class, StepQueue, next_event};
-use crate::fabric::Fabric;
+use crate::fabric::{Fabric, Port};
 use crate::metrics::Metrics;
 use crate::observer::{Event, Observer};
 use crate::scenario::Oversized;
@@ -40,6 +40,12 @@ struct Place {
     slot: Option<Slot>,
 }
 
+impl Place {
+    fn port(self) -> Port {
+        Port { worker: self.worker, rank: self.rank }
+    }
+}
+
 /// A request that has not finished.
 #[derive(Debug)]
 struct Live {
@@ -48,7 +54,8 @@ struct Live {
     routing_key: Option<RoutingKey>,
     prefill: Place,
     decode: Place,
-    /// Pieces of its KV under way.
+    /// Pieces of its KV that were sent, and that are under way.
+    pieces: u32,
     flows: u32,
     /// Whether its last piece has been handed to the fabric.
     all_sent: bool,
@@ -64,6 +71,9 @@ pub(crate) struct Run<'a> {
     pub(crate) workers: Vec<Worker>,
     pub(crate) fabric: Box<dyn Fabric>,
     pub(crate) transfer: Option<TransferProgram>,
+    /// Pieces of KV under way, and how often the fabric has changed its mind since the last arrival.
+    pub(crate) under_way: u64,
+    pub(crate) turns: u64,
     pub(crate) metrics: Metrics,
     pub(crate) observers: &'a mut [Box<dyn Observer>],
     pub(crate) steps: StepQueue,
@@ -223,7 +233,8 @@ impl Run<'_> {
         let prefill = place(&mut self.workers, prefill);
         let is_pair = matches!(self.routing, Routing::Pair(_));
         let decode = if is_pair { place(&mut self.workers, decode) } else { prefill };
-        let live = Live { request, routing_key, prefill, decode, flows: 0, all_sent: false };
+        let live =
+            Live { request, routing_key, prefill, decode, pieces: 0, flows: 0, all_sent: false };
         self.live.insert(id, live);
 
         // A pair reserves memory on the decode worker first; only then may the prompt be computed.

@@ -97,4 +97,6 @@ pub use step::{
     Breakdown, HostCoefficients, HostTheta, Knobs, Operator, OperatorTime, Regime, Roofline,
     StepLaw, StepProgram,
 };
-pub use transfer::{TransferCoefficients, TransferLaw, TransferProgram, TransferTheta};
+pub use transfer::{
+    KvPath, TransferCoefficients, TransferCost, TransferLaw, TransferProgram, TransferTheta,
+};

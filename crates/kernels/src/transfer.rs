@@ -1,6 +1,6 @@
 //! Moving a prompt's KV cache from a prefill worker to a decode worker.
 
-use sglsim_expr::{Context, Evaluator, Expr, Symbol, Values, min};
+use sglsim_expr::{Context, Evaluator, Expr, Program, Symbol, Values, max, min, piecewise};
 use sglsim_hw::Link;
 use sglsim_model::{Attention, ModelShape};
 use sglsim_units::TokenCount;
@@ -18,30 +18,40 @@ pub use coefficients::{TransferCoefficients, TransferTheta};
 ///
 /// # Formula
 ///
+/// With P and D the ranks of one attention replica on the prefill and the decode side, and K the KV heads
+/// (1 under MLA, whose latent is one for all heads):
+///
 /// ```text
-/// lanes = min(prefill attn_tp, decode attn_tp, kv_heads)      1 for MLA
-/// bytes = tokens · kv_bytes_per_token
-/// t = [tokens>0]·(t₀ + t_link) + bytes / (lanes·BW·η)
+/// bytes    = tokens · kv_bytes_per_token
+/// copies   = max(D/K, 1)                          ranks of the receiver with the same KV
+/// nics     = max(min(P, D)/gpus_per_nic, 1)       adapters of the side that is slower
+/// lanes    = nics / copies
+/// messages = layers·parts                         parts: keys and values, or the latent
+///            · tokens·max(D/P, 1)                 if P ≠ D, GQA, and there is no staging buffer
+/// t = [tokens>0]·(t₀ + t_link + messages·t_message) + bytes / (lanes·BW·η)
 /// ```
 ///
-/// Each rank sends its heads over its own NIC; ranks that hold the same heads do not help each
-/// other. MLA's latent is one for all heads, so one rank's link carries all of it.
+/// Every rank of the receiver gets the KV of its heads from the ranks of the sender that have them. With
+/// as many ranks on both sides whole pages are sent, one message for a run of pages in a layer; else the
+/// heads of every token are a message of their own.
 ///
 /// # Source
 ///
-/// SGLang 0.5.23, `disaggregation/common/conn.py`; derived.
+/// SGLang 0.5.23, `disaggregation/common/conn.py:CommonKVReceiver`, `disaggregation/mooncake/conn.py:
+/// send_kvcache`, `send_kvcache_slice`; derived.
 ///
 /// ```
 /// use sglsim_expr::Context;
 /// use sglsim_hw::{Architecture, Link};
-/// use sglsim_kernels::{Coefficients, ParallelPlan, TransferLaw};
+/// use sglsim_kernels::{Coefficients, KvPath, ParallelPlan, TransferLaw};
 /// use sglsim_model::ModelShape;
 ///
 /// let model = ModelShape::preset("Llama-3.1-70B")?;
 /// let theta = Coefficients::for_architecture(Architecture::Hopper);
 /// let tp4 = ParallelPlan::tensor(4);
 /// let link = Link::preset("IB-NDR")?;
-/// let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&tp4, &tp4])?;
+/// let path = KvPath::new(link);
+/// let law = TransferLaw::of(&Context::new(), &model, &path, &theta, [&tp4, &tp4])?;
 /// // 10⁴ tokens of 327 680 B over four NICs of 50 GB/s at 84 %.
 /// let streaming = 1e4 * 327_680.0 / (4.0 * 50e9 * 0.84);
 /// let seconds = law.compile()?.seconds(10_000);
@@ -53,12 +63,36 @@ pub struct TransferLaw {
     tokens: Expr,
     bytes: Expr,
     lanes: Expr,
+    /// Bytes on the network, copies included \[B\].
+    sent: Expr,
+    /// The part of the time in which bytes move \[s\].
+    streaming: Expr,
     time: Expr,
     values: Values,
 }
 
+/// What KV travels over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KvPath {
+    /// The link of one adapter.
+    pub link: Link,
+    /// GPUs that share an adapter, at least 1.
+    pub gpus_per_nic: u32,
+    /// Whether heads are gathered before they are sent, if both sides have them spread in different
+    /// ways (`SGLANG_DISAGG_STAGING_BUFFER`).
+    pub staging_buffer: bool,
+}
+
+impl KvPath {
+    /// One adapter for each GPU, no staging buffer.
+    #[must_use]
+    pub fn new(link: Link) -> Self {
+        Self { link, gpus_per_nic: 1, staging_buffer: false }
+    }
+}
+
 impl TransferLaw {
-    /// The law between a prefill and a decode worker, joined by one `link` per GPU.
+    /// The law between a prefill and a decode worker, joined by a `path`.
     ///
     /// The parallel sizes are the symbols of step laws whose scopes are `"prefill_"` and
     /// `"decode_"`; the law's own symbols start with `transfer_`.
@@ -69,7 +103,7 @@ impl TransferLaw {
     pub fn of(
         cx: &Context,
         model: &ModelShape,
-        link: &Link,
+        path: &KvPath,
         coefficients: &Coefficients,
         [prefill, decode]: [&ParallelPlan; 2],
     ) -> Result<Self, KernelError> {
@@ -90,12 +124,12 @@ impl TransferLaw {
         )?;
         let mut real = |symbol: Symbol, value| scope.valued(symbol, value);
         let bandwidth = real(
-            Symbol::real("bandwidth").positive().unit("B/s").doc("bandwidth of one GPU's NIC"),
-            link.bandwidth.get(),
+            Symbol::real("bandwidth").positive().unit("B/s").doc("bandwidth of one NIC"),
+            path.link.bandwidth.get(),
         )?;
         let link_latency = real(
             Symbol::real("link_latency").non_negative().unit("s").doc("latency of the link"),
-            link.latency.get(),
+            path.link.latency.get(),
         )?;
         let efficiency = real(
             Symbol::real("efficiency")
@@ -111,20 +145,38 @@ impl TransferLaw {
                 .doc("time of a transfer of almost nothing"),
             coefficients.transfer.latency,
         )?;
-        let lanes = match &model.attention {
-            Attention::Gqa(gqa) => min(min(prefill, decode), gqa.kv_heads),
-            Attention::Mla(_) => cx.constant(1),
+        let message = real(
+            Symbol::real("message").non_negative().unit("s").doc("time to post one message"),
+            coefficients.transfer.message,
+        )?;
+        let (heads, parts) = match &model.attention {
+            Attention::Gqa(gqa) => (gqa.kv_heads, 2),
+            Attention::Mla(_) => (1, 1),
         };
         let label = |name, unit, doc, expr: Expr| expr.named(scope.name(name), unit, doc);
         let bytes = &tokens * model.kv_bytes_per_token().get();
         let bytes = label("bytes", "B", "KV of the prompt", bytes);
-        let lanes = label("lanes", "1", "NICs that send at once", lanes);
-        let time = present(&tokens) * (latency + link_latency)
-            + &bytes / (&lanes * (bandwidth * efficiency));
+        let mut nics = min(&prefill, &decode);
+        if path.gpus_per_nic > 1 {
+            nics = max(nics / path.gpus_per_nic, 1);
+        }
+        let copies = max(&decode / heads, 1);
+        let lanes = label("lanes", "1", "NICs that send at once", nics / &copies);
+        let pages = cx.constant(model.layers * parts);
+        let messages = if heads > 1 && !path.staging_buffer {
+            let slices = &pages * &tokens * max(&decode / &prefill, 1);
+            piecewise([(prefill.equals(&decode), pages)], slices)
+        } else {
+            pages
+        };
+        let set_up = present(&tokens) * (latency + link_latency + message * messages);
+        let streaming = &bytes / (&lanes * (bandwidth * efficiency));
+        let time = set_up + &streaming;
         let time = label("time", "s", "time of a KV transfer over idle links", time);
+        let sent = &bytes * copies;
         time.check()?;
         values.extend(scope.values);
-        Ok(Self { tokens, bytes, lanes, time, values })
+        Ok(Self { tokens, bytes, lanes, sent, streaming, time, values })
     }
 
     /// The symbol of the number of tokens \[token\].
@@ -145,6 +197,17 @@ impl TransferLaw {
         &self.lanes
     }
 
+    /// What a transfer gets of one NIC, in this scenario \[B/s\].
+    ///
+    /// # Panics
+    ///
+    /// Never: the law declares both symbols.
+    #[must_use]
+    pub fn nic_bandwidth(&self) -> f64 {
+        let value = |name| self.values.get(name).expect("the law declares its symbols");
+        value("transfer_bandwidth") * value("transfer_efficiency")
+    }
+
     /// Time over idle links \[s\].
     #[must_use]
     pub fn time(&self) -> &Expr {
@@ -163,9 +226,10 @@ impl TransferLaw {
     ///
     /// [`KernelError::Expr`] if the law cannot be compiled.
     pub fn compile(&self) -> Result<TransferProgram, KernelError> {
-        let bound = self.time.bind(&self.values);
-        bound.check()?;
-        let program = bound.compile(&["transfer_tokens"])?;
+        let bound = [&self.time, &self.streaming, &self.sent].map(|expr| expr.bind(&self.values));
+        bound.iter().try_for_each(Expr::check)?;
+        let [time, streaming, sent] = &bound;
+        let program = Program::compile(&[time, streaming, sent], &["transfer_tokens"])?;
         Ok(TransferProgram { evaluator: program.evaluator() })
     }
 
@@ -183,10 +247,30 @@ pub struct TransferProgram {
     evaluator: Evaluator,
 }
 
+/// What a transfer comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TransferCost {
+    /// Time over idle links \[s\].
+    pub seconds: f64,
+    /// The part of it in which bytes move; the rest is set-up \[s\].
+    pub streaming: f64,
+    /// Bytes on the network: all that the receiver's ranks get \[B\].
+    pub bytes: f64,
+}
+
 impl TransferProgram {
     /// Time of a transfer of this many tokens over idle links \[s\]. Does not allocate.
     pub fn seconds(&mut self, tokens: TokenCount) -> f64 {
-        self.evaluator.eval1(&[tokens as f64])
+        self.cost(tokens).seconds
+    }
+
+    /// What a transfer of this many tokens comes to. Does not allocate.
+    pub fn cost(&mut self, tokens: TokenCount) -> TransferCost {
+        let mut outputs = [0.0; 3];
+        self.evaluator.eval(&[tokens as f64], &mut outputs);
+        let [seconds, streaming, bytes] = outputs;
+        TransferCost { seconds, streaming, bytes }
     }
 }
 

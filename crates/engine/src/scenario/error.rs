@@ -87,6 +87,12 @@ pub enum ScenarioError {
         /// What is allowed.
         allowed: String,
     },
+    /// Several things, found in one go.
+    #[error("{} things are wrong:{}", all.len(), list(all))]
+    Several {
+        /// All of them.
+        all: Vec<ScenarioError>,
+    },
     /// The model.
     #[error("in `model`")]
     Model(#[source] ModelError),
@@ -123,6 +129,34 @@ pub enum ScenarioError {
     /// The workload.
     #[error("in `workload`")]
     Workload(#[source] WorkloadError),
+}
+
+impl ScenarioError {
+    /// What is wrong, if anything is.
+    pub(crate) fn check(mut all: Vec<Self>) -> Result<(), Self> {
+        match all.len() {
+            0 => Ok(()),
+            1 => Err(all.remove(0)),
+            _ => Err(Self::Several { all }),
+        }
+    }
+}
+
+/// Each with its causes, on a line of its own.
+fn list(all: &[ScenarioError]) -> String {
+    let mut text = String::new();
+    for error in all {
+        text.push_str("\n  ");
+        let mut next: Option<&dyn std::error::Error> = Some(error);
+        while let Some(error) = next {
+            text.push_str(&error.to_string());
+            next = error.source();
+            if next.is_some() {
+                text.push_str(": ");
+            }
+        }
+    }
+    text
 }
 
 fn place(file: Option<&Path>) -> String {

@@ -2,7 +2,7 @@
 
 use sglsim_units::{RequestId, Seconds, TokenCount};
 
-use super::Run;
+use super::{Place, Run};
 use crate::error::EngineError;
 use crate::fabric::Flow;
 use crate::observer::Event;
@@ -12,17 +12,21 @@ impl Run<'_> {
     pub(super) fn send(&mut self, id: RequestId, tokens: TokenCount) -> Result<(), EngineError> {
         let now = self.now;
         let transfer = self.transfer.as_mut().expect("a prefill worker has a transfer law");
-        let seconds = transfer.seconds(tokens);
-        let alone = Seconds::new(seconds).map_err(|_| EngineError::BadTransfer {
-            at: now,
-            seconds,
-            tokens,
-        })?;
+        let cost = transfer.cost(tokens);
+        let seconds = |seconds| {
+            Seconds::new(seconds).map_err(|_| EngineError::BadTransfer { at: now, seconds, tokens })
+        };
+        let (alone, streaming) = (seconds(cost.seconds)?, seconds(cost.streaming)?);
+        let bytes = cost.bytes;
         let live = self.live.get(id);
+        let piece = live.pieces;
+        live.pieces += 1;
         live.flows += 1;
-        let (from, to) = (live.prefill.worker, live.decode.worker);
+        let [from, to] = [live.prefill, live.decode].map(Place::port);
         self.emit(&Event::Sent { id, tokens, alone });
-        self.fabric.submit(now, Flow { request: id, from, to, tokens, alone });
+        self.under_way += 1;
+        self.fabric
+            .submit(now, Flow { request: id, piece, from, to, tokens, bytes, alone, streaming });
         Ok(())
     }
 
@@ -30,12 +34,19 @@ impl Run<'_> {
     /// the decode worker.
     pub(super) fn delivery(&mut self) -> Result<(), EngineError> {
         let Some(delivery) = self.fabric.pop() else {
-            return Err(self.fabric_error("FABRIC-3 `pop` gives what `peek` announced"));
+            // Links are shared in another way from now on. What is under way can do so only so often.
+            self.turns += 1;
+            if self.turns > 4 * self.under_way {
+                return Err(self.fabric_error("FABRIC-3 `pop` gives what `peek` announced"));
+            }
+            return Ok(());
         };
+        self.turns = 0;
         let id = delivery.flow.request;
         if self.live.find(id).is_none_or(|live| live.flows == 0) {
             return Err(self.fabric_error("FABRIC-1 every flow arrives, exactly once"));
         }
+        self.under_way = self.under_way.saturating_sub(1);
         let took = delivery.arrived.since(delivery.submitted);
         self.emit(&Event::Delivered { id, tokens: delivery.flow.tokens, took });
         let live = self.live.get(id);

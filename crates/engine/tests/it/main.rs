@@ -21,6 +21,7 @@ mod report;
 mod scaling;
 mod scenarios;
 mod schedulers;
+mod shares;
 mod speculation;
 mod vidur;
 mod vllm_bench;

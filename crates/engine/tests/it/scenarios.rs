@@ -38,6 +38,13 @@ pub(crate) fn base_with(fields: &[(&str, &str)]) -> Scenario {
     fields.iter().fold(base(), |scenario, (path, value)| scenario.with(path, value).unwrap())
 }
 
+/// A prefill and a decode worker of four GPUs, and other fields, by path.
+pub(crate) fn pair_with(fields: &[(&str, &str)]) -> Scenario {
+    let pools = "Disaggregated(prefill: (tp_size: 4), decode: (tp_size: 4))";
+    let all = [&[("deployment", pools)], fields].concat();
+    base_with(&all)
+}
+
 pub(crate) fn run(scenario: &Scenario) -> Report {
     Simulation::new(scenario.clone()).unwrap().run().unwrap()
 }
@@ -120,8 +127,11 @@ fn deployment() -> BoxedStrategy<Deployment> {
     prop_oneof![
         pool(0).prop_map(Deployment::Aggregated),
         // A decode worker keeps some tokens free for every request.
-        (pool(0), pool(1024))
-            .prop_map(|(prefill, decode)| Deployment::Disaggregated { prefill, decode }),
+        (pool(0), pool(1024)).prop_map(|(prefill, decode)| {
+            // KV is sent in whole pages.
+            let decode = PoolConfig { page_size: prefill.page_size, ..decode };
+            Deployment::Disaggregated { prefill, decode }
+        }),
     ]
     .boxed()
 }

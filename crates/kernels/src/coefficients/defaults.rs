@@ -248,8 +248,10 @@ fn hopper() -> Coefficients {
             pair_bandwidth: 23e9,
         },
         host: HostCoefficients { step_latency: 1e-3, sequence_latency: 5e-6, launch_latency: 8e-6 },
-        // Mooncake's published curve: 1.5 ms, and 168 GB/s of 200 GB/s.
-        transfer: TransferCoefficients { efficiency: 0.84, latency: 1.5e-3 },
+        // Mooncake's published curve: 1.5 ms, and 168 GB/s of 200 GB/s. The time of a message is assumed;
+        // it makes per-token slices four times as slow as whole pages, in the middle of the factor of
+        // two to five that SGLang gives for its staging buffer (pull request 19890).
+        transfer: TransferCoefficients { efficiency: 0.84, latency: 1.5e-3, message: 20e-9 },
         host_copy: HostCopyCoefficients { efficiency: 0.8, latency: 20e-6 },
         provenance: "datasheet".to_owned(),
     }

@@ -8,7 +8,9 @@ fn lanes(model: &str, prefill: ParallelPlan, decode: ParallelPlan) -> f64 {
     let model = ModelShape::preset(model).unwrap();
     let theta = Coefficients::for_architecture(Architecture::Hopper);
     let link = Link::preset("IB-NDR").unwrap();
-    let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&prefill, &decode]).unwrap();
+    let law =
+        TransferLaw::of(&Context::new(), &model, &KvPath::new(link), &theta, [&prefill, &decode])
+            .unwrap();
     law.lanes().evaluate(law.values()).unwrap()
 }
 
@@ -27,7 +29,8 @@ fn nothing_to_send_takes_no_time() {
     let theta = Coefficients::for_architecture(Architecture::Hopper);
     let plan = ParallelPlan::tensor(1);
     let link = Link::preset("RoCE-400").unwrap();
-    let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&plan, &plan]).unwrap();
+    let law = TransferLaw::of(&Context::new(), &model, &KvPath::new(link), &theta, [&plan, &plan])
+        .unwrap();
     let mut program = law.compile().unwrap();
     assert_eq!(program.seconds(0), 0.0);
     assert!(program.seconds(1) > theta.transfer.latency);
@@ -41,11 +44,11 @@ fn nothing_to_send_takes_no_time() {
 fn the_published_curve_of_mooncake_is_met() {
     let model = ModelShape::preset("Qwen3-235B-A22B").unwrap();
     let theta = Coefficients::for_architecture(Architecture::Hopper);
-    let mut link = Link::preset("RoCE-400").unwrap();
+    let link = Link::preset("RoCE-400").unwrap();
     // Two GPUs share a NIC, and two ranks hold the same KV head and both send it.
-    link.bandwidth = sglsim_units::BytesPerSec::new(25e9).unwrap();
+    let path = KvPath { gpus_per_nic: 2, ..KvPath::new(link) };
     let plan = ParallelPlan::tensor(8);
-    let law = TransferLaw::of(&Context::new(), &model, &link, &theta, [&plan, &plan]).unwrap();
+    let law = TransferLaw::of(&Context::new(), &model, &path, &theta, [&plan, &plan]).unwrap();
     let mut program = law.compile().unwrap();
     for (tokens, ms, allowed) in [
         (128, 2.07, 0.15),
