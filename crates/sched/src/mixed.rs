@@ -24,8 +24,12 @@ enum Kind {
     Sarathi,
 }
 
-/// Share of the pool that stays free at admission (Vidur, `watermark_blocks_fraction`).
-pub(crate) const WATERMARK: f64 = 0.01;
+/// What stays free at admission: a hundredth of the pool, in whole pages, and nothing where a prompt is alone
+/// (Vidur, `watermark_blocks_fraction`) \[token\].
+pub(crate) fn watermark(batch: &BatchState) -> TokenCount {
+    let page = TokenCount::from(batch.config().page_size);
+    if batch.rows() == 0 { 0 } else { batch.memory().capacity() / page / 100 * page }
+}
 
 impl MixedScheduler {
     /// vLLM's scheduler.
@@ -65,19 +69,16 @@ impl MixedScheduler {
         let page = TokenCount::from(batch.config().page_size);
         let found = batch.match_prefix(slot);
         let rest = batch.req(slot).total() - found.tokens;
-        let extend = if rest <= budget { rest } else { budget - budget % page };
+        // Where prefixes are kept, a cut is on a page.
+        let align = if batch.memory().caches() { page } else { 1 };
+        let extend = if rest <= budget { rest } else { budget - budget % align };
         // Pinned, the prefix cannot be evicted to make room for the rest.
         batch.pin(found);
         let room = self.room(batch);
         batch.unpin(found);
         let fits = match self.kind {
             Kind::Vllm => extend.next_multiple_of(page) <= room,
-            Kind::Sarathi => {
-                let free = (batch.memory().capacity() as f64 * WATERMARK) as TokenCount;
-                // Alone a prompt needs to leave nothing free.
-                let free = if batch.rows() == 0 { 0 } else { free };
-                rest.next_multiple_of(page) + free <= room
-            }
+            Kind::Sarathi => rest.next_multiple_of(page) + watermark(batch) <= room,
         };
         if extend == 0 || !fits {
             return Ok(false);
@@ -87,12 +88,50 @@ impl MixedScheduler {
     }
 }
 
+/// Who is pushed out first when memory runs out, and when it has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victims {
+    /// Who joined last, when a decode step needs more pages than there are.
+    LastJoined,
+    /// Who arrived last, already when there is no free page for a sequence at its turn, whether it needs one
+    /// or not (vLLM 0.2, `vllm/core/block_manager.py:BlockSpaceManager.can_append_slot`; Vidur,
+    /// `vllm_replica_scheduler.py`).
+    LastArrived,
+}
+
+impl Victims {
+    fn last(self, batch: &BatchState) -> Option<Slot> {
+        let members = batch.running().members().iter().copied();
+        match self {
+            Self::LastJoined => members.max_by_key(|slot| batch.view(*slot).join_order),
+            Self::LastArrived => members.max_by_key(|slot| batch.id(*slot)),
+        }
+    }
+
+    /// Whether a decode step fits.
+    fn fits(self, batch: &mut BatchState) -> bool {
+        if !batch.check_decode_mem() {
+            return false;
+        }
+        let page = TokenCount::from(batch.config().page_size);
+        let needed = batch.running().slots_for_one_step();
+        if self == Self::LastJoined || batch.memory().available() >= needed + page {
+            return true;
+        }
+        // All of it is needed: one page has to be left for the last in turn.
+        let turn = self.last(batch).map(|slot| batch.view(slot).committed);
+        turn.is_none_or(|committed| committed.is_multiple_of(page))
+    }
+}
+
 /// Makes one decode step fit, by pushing out those that came last.
-pub(crate) fn make_decode_fit(batch: &mut BatchState) -> Result<bool, SchedError> {
+pub(crate) fn make_decode_fit(
+    batch: &mut BatchState,
+    victims: Victims,
+) -> Result<bool, SchedError> {
     let mut pushed_out = false;
-    while !batch.check_decode_mem() {
-        let last = (batch.running().members().iter().copied())
-            .max_by_key(|slot| batch.view(*slot).join_order);
+    while !victims.fits(batch) {
+        let last = victims.last(batch);
         // A prompt between two chunks came after everybody who decodes.
         let victim = match (batch.chunked_req(), last) {
             (Some(slot), _) => slot,
@@ -122,7 +161,13 @@ impl Scheduler for MixedScheduler {
         batch: &mut BatchState,
         _now: SimTime,
     ) -> Result<ForwardMode, SchedError> {
-        let pushed_out = make_decode_fit(batch)?;
+        let pushed_out = make_decode_fit(
+            batch,
+            match self.kind {
+                Kind::Vllm => Victims::LastJoined,
+                Kind::Sarathi => Victims::LastArrived,
+            },
+        )?;
         let budget = self.token_budget(batch.config()).map_or(0, TokenCount::from);
         let mut budget = budget.saturating_sub(batch.running().len() as TokenCount);
         if let Some(slot) = batch.chunked_req() {

@@ -2,7 +2,7 @@
 
 use sglsim_units::{SimTime, TokenCount};
 
-use crate::mixed::{WATERMARK, make_decode_fit};
+use crate::mixed::{Victims, make_decode_fit, watermark};
 use crate::{BatchState, ForwardMode, SchedError, Scheduler, SchedulerConfig};
 
 /// Takes waiting prompts whole, first come first served, and decodes when none can be taken.
@@ -35,10 +35,7 @@ impl PrefillFirstScheduler {
             batch.pin(found);
             let room = batch.memory().allocatable().saturating_sub(batch.extend_slots);
             batch.unpin(found);
-            // Alone a prompt needs to leave nothing free.
-            let share = if batch.rows() == 0 { 0.0 } else { WATERMARK };
-            let free = (batch.memory().capacity() as f64 * share) as TokenCount;
-            if rest.next_multiple_of(page) + free > room {
+            if rest.next_multiple_of(page) + watermark(batch) > room {
                 break;
             }
             batch.admit(slot, found, rest)?;
@@ -66,7 +63,7 @@ impl Scheduler for PrefillFirstScheduler {
         if !batch.extend_batch().is_empty() {
             return Ok(ForwardMode::Extend);
         }
-        make_decode_fit(batch)?;
+        make_decode_fit(batch, Victims::LastArrived)?;
         Ok(if batch.running().is_empty() { ForwardMode::Idle } else { ForwardMode::Decode })
     }
 }

@@ -2,6 +2,8 @@
 //! latencies against a simulation with its schedulers. The law's coefficients are those fitted to its
 //! tables of single operators, never to these runs.
 
+mod replay;
+
 use serde_json::Value;
 use sglsim_engine::{DeploymentPlan, Scenario, Simulation, StepFeatures, Summary};
 use sglsim_kernels::RankFeatures;
