@@ -15,6 +15,8 @@ mod progress;
 mod run;
 mod scenario;
 mod sensitivity;
+mod svg;
+mod sweep;
 mod table;
 mod workload;
 
@@ -35,6 +37,7 @@ Examples:
   sglsim check   fixtures/scenarios/quickstart.ron
   sglsim run     fixtures/scenarios/quickstart.ron --set deployment.decode.workers=4
   sglsim run     fixtures/scenarios/mooncake-4p4d.ron --trace mooncake_conversation.jsonl.gz --out day/
+  sglsim sweep   fixtures/scenarios/quickstart.ron --pd-workers 8 --slo ttft=500ms,tpot=20ms
   sglsim explain fixtures/scenarios/quickstart.ron --batch decode=128,context=4000 --plot step.svg
   sglsim formula fixtures/scenarios/quickstart.ron --metric output_throughput --to sympy > tp.py
   sglsim sensitivity fixtures/scenarios/quickstart.ron --metric mean_ttft --plot tornado.svg
@@ -55,6 +58,8 @@ enum Command {
     Calibrate(calibrate::Arguments),
     /// Tell what changes a metric of a run, and by how much
     Sensitivity(sensitivity::Arguments),
+    /// Simulate a grid of settings: what is best, what limits each
+    Sweep(sweep::Arguments),
     /// Measure by simulation what formulas take from runs: hit rates, lengths, batches
     Freeze(freeze::Arguments),
     /// List the GPUs, links and models that are known by name
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Command::Formula(arguments) => formula::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Sensitivity(arguments) => sensitivity::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Freeze(arguments) => freeze::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
     };

@@ -1,7 +1,6 @@
 //! `sglsim run`.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::failure::Failure;
 use crate::output;
@@ -32,21 +31,10 @@ Latencies:
   queue        from the waiting queue to the first prefill step
   KV transfer  from the computed prompt to its KV on the decode worker";
 
-/// `--out` names a place where no folder can be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the report into `{}`: `{}` {what}", out.display(), place.display())]
-struct BadOut {
-    out: PathBuf,
-    place: PathBuf,
-    what: &'static str,
-    #[source]
-    source: Option<io::Error>,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut simulation = arguments.scenario.prepare()?;
     if let Some(folder) = &arguments.out {
-        check_out(folder)?;
+        output::check_folder(folder)?;
     }
     let requests = simulation.prepare_workload()?.total();
     let scenario = relocated(simulation.scenario().clone(), arguments.scenario.folder())?;
@@ -64,20 +52,4 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         text.push_str(&format!("\nwritten to {}\n", folder.display()));
     }
     output::print(&text)
-}
-
-/// Finds out before a long run, and without leaving a trace, whether its report can be written.
-fn check_out(out: &Path) -> Result<(), BadOut> {
-    let whole = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
-    let place = whole.ancestors().find(|place| place.exists()).unwrap_or(Path::new("/"));
-    let bad = |what, source| BadOut { out: out.to_owned(), place: place.to_owned(), what, source };
-    if !place.is_dir() {
-        return Err(bad("is not a folder", None));
-    }
-    match tempfile::tempfile_in(place) {
-        Err(error) if error.kind() != ErrorKind::Unsupported => {
-            Err(bad("cannot be written", Some(error)))
-        }
-        _ => Ok(()),
-    }
 }

@@ -25,7 +25,7 @@
 //! * [`DeploymentPlan`]: what a scenario comes to, before it runs: pools, memory, laws;
 //! * [`Simulation`]: a run, in which every layer can be swapped for your own;
 //! * [`Observer`]: watches a run, event by event;
-//! * [`Report`]: what it found.
+//! * [`Report`]: what it found; with an [`Slo`] its goodput and what limits it.
 //!
 //! A step's duration comes from a [`CostModel`]; the standard one is the compiled step law of
 //! `sglsim-kernels`, the same expression that a formula is made of. Only this crate advances time.
@@ -63,7 +63,7 @@ pub use fabric::{
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Observer};
 pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
-pub use report::{PoolReport, Report, WriteError};
+pub use report::{Bottleneck, PoolReport, Report, Resource, Slo, WriteError};
 pub use scenario::{
     Deployment, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
     ScenarioError, Sharing,

@@ -2,6 +2,7 @@
 
 mod files;
 mod json;
+mod slo;
 
 use sglsim_units::{Seconds, TokenCount};
 
@@ -9,6 +10,7 @@ use crate::metrics::{Metrics, RequestRecord, Summary};
 use crate::plan::DeploymentPlan;
 
 pub use files::WriteError;
+pub use slo::{Bottleneck, Resource, Slo};
 
 /// What a run found.
 #[derive(Clone, Debug, PartialEq)]

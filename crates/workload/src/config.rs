@@ -94,7 +94,24 @@ impl TraceConfig {
     ///
     /// As [`Trace::read`] and [`Trace::replay`].
     pub fn build(&self, base_dir: &Path) -> Result<Box<dyn Workload>, WorkloadError> {
-        let trace = Trace::read(&base_dir.join(&self.file), self.format, self.block_size)?;
+        self.replay(&self.read(base_dir)?)
+    }
+
+    /// Reads the trace; many replays can be made of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trace::read`].
+    pub fn read(&self, base_dir: &Path) -> Result<Trace, WorkloadError> {
+        Trace::read(&base_dir.join(&self.file), self.format, self.block_size)
+    }
+
+    /// The replay of a trace that was read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trace::replay`].
+    pub fn replay(&self, trace: &Trace) -> Result<Box<dyn Workload>, WorkloadError> {
         bounded(Box::new(trace.replay(&self.replay)?), self.max_concurrency)
     }
 }

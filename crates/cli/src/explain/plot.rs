@@ -6,6 +6,7 @@ use sglsim_kernels::Regime;
 
 use super::{Step, rows, summary};
 use crate::number::{fixed, percent};
+use crate::svg;
 
 const WIDTH: f64 = 1000.0;
 /// Where bars begin, and how long the longest is.
@@ -18,9 +19,9 @@ const LEAST: f64 = 0.004;
 /// Colours that differ in print and for the colour-blind.
 fn colour(regime: Regime) -> &'static str {
     match regime {
-        Regime::Compute => "#0072b2",
-        Regime::Memory => "#009e73",
-        Regime::Communication => "#d55e00",
+        Regime::Compute => svg::BLUE,
+        Regime::Memory => svg::GREEN,
+        Regime::Communication => svg::VERMILION,
         Regime::Launch => "#8c6bb1",
     }
 }
@@ -29,7 +30,7 @@ fn colour(regime: Regime) -> &'static str {
 pub(super) fn svg(model: &str, steps: &[Step]) -> String {
     let mut body = String::new();
     let mut y = 34.0;
-    line(&mut body, (24.0, y), "title", &format!("{model}: where the time of a step goes"));
+    svg::text(&mut body, (24.0, y), "title", &format!("{model}: where the time of a step goes"));
     y += 26.0;
     let mut x = 24.0;
     for regime in Regime::ALL {
@@ -39,10 +40,10 @@ pub(super) fn svg(model: &str, steps: &[Step]) -> String {
             y - 10.5,
             colour(regime)
         );
-        line(&mut body, (x + 18.0, y), "small", &regime.to_string());
+        svg::text(&mut body, (x + 18.0, y), "small", &regime.to_string());
         x += 130.0;
     }
-    line(
+    svg::text(
         &mut body,
         (x, y),
         "small",
@@ -52,30 +53,18 @@ pub(super) fn svg(model: &str, steps: &[Step]) -> String {
         y = panel(&mut body, y + 44.0, step);
     }
     let height = y + 24.0;
-    format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">
-<style>
-text {{ font-family: Helvetica, Arial, sans-serif; font-size: 13px; fill: #222; }}
-.title {{ font-size: 19px; font-weight: bold; }}
-.head {{ font-size: 15px; font-weight: bold; }}
-.small {{ font-size: 12px; fill: #555; }}
-.end {{ text-anchor: end; }}
-</style>
-<rect width="{WIDTH}" height="{height}" fill="white"/>
-{body}</svg>
-"#
-    )
+    svg::page(WIDTH, height, &body)
 }
 
 /// One step from `y` down; gives where it ends.
 fn panel(body: &mut String, y: f64, step: &Step) -> f64 {
     let breakdown = &step.breakdown;
     let ms = |seconds: f64| fixed(seconds * 1e3, 3);
-    line(body, (24.0, y), "head", &format!("{}: {} ms", step.title, ms(breakdown.step_time)));
-    line(body, (24.0, y + 19.0), "small", &step.batch);
+    svg::text(body, (24.0, y), "head", &format!("{}: {} ms", step.title, ms(breakdown.step_time)));
+    svg::text(body, (24.0, y + 19.0), "small", &step.batch);
     let mut y = y + 36.0;
     for text in summary(breakdown).lines() {
-        line(body, (24.0, y), "small", text.trim());
+        svg::text(body, (24.0, y), "small", text.trim());
         y += 17.0;
     }
     y += 6.0;
@@ -85,7 +74,7 @@ fn panel(body: &mut String, y: f64, step: &Step) -> f64 {
     for row in &shown {
         let (whole, least) = (row.time / longest * LONGEST, row.roofline / longest * LONGEST);
         let fill = colour(row.regime());
-        line(body, (LEFT - 10.0, y + 14.0), "end", row.name);
+        svg::text(body, (LEFT - 10.0, y + 14.0), "end", row.name);
         for (width, opacity) in [(whole, 0.35), (least, 1.0)] {
             let _ = writeln!(
                 body,
@@ -99,19 +88,14 @@ fn panel(body: &mut String, y: f64, step: &Step) -> f64 {
             percent(row.time / breakdown.device_time),
             row.kernel
         );
-        line(body, (LEFT + whole + 8.0, y + 14.0), "small", &text);
+        svg::text(body, (LEFT + whole + 8.0, y + 14.0), "small", &text);
         y += ROW;
     }
     if !rest.is_empty() {
         let time: f64 = rest.iter().map(|row| row.time).sum();
         let text = format!("and {} more, {} ms", rest.len(), ms(time));
-        line(body, (LEFT, y + 14.0), "small", &text);
+        svg::text(body, (LEFT, y + 14.0), "small", &text);
         y += ROW;
     }
     y
-}
-
-fn line(body: &mut String, (x, y): (f64, f64), class: &str, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(body, r#"<text x="{x:.1}" y="{y:.1}" class="{class}">{text}</text>"#);
 }

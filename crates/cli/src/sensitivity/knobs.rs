@@ -7,7 +7,7 @@ use sglsim_engine::{
 };
 use sglsim_formula::Metric;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// A setting, another value of it, and what that gives.
 pub(super) struct Tried {
@@ -90,19 +90,10 @@ fn simulate(
     path: &str,
     to: u64,
 ) -> Result<(u32, f64), String> {
-    let words = |error: &dyn std::error::Error| {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
-    };
-    let scenario = scenario.with(path, &to.to_string()).map_err(|error| words(&error))?;
-    let simulation = Simulation::in_folder(scenario, folder).map_err(|error| words(&error))?;
+    let scenario = scenario.with(path, &to.to_string()).map_err(|error| chain(&error))?;
+    let simulation = Simulation::in_folder(scenario, folder).map_err(|error| chain(&error))?;
     let gpus = simulation.plan().gpus();
-    let report = simulation.run().map_err(|error| words(&error))?;
+    let report = simulation.run().map_err(|error| chain(&error))?;
     let value = metric.reported(&report).filter(|value| value.is_finite());
     value.map(|value| (gpus, value)).ok_or_else(|| format!("the run has no {metric}"))
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Found, changed, reading};
+use crate::svg;
 
 const WIDTH: f64 = 1000.0;
 /// Where there is no change, and how long the longest bar is.
@@ -14,8 +15,8 @@ const MOST_ROWS: usize = 20;
 const WIDEST: f64 = 0.5;
 /// Where names end.
 const NAMES: f64 = 440.0;
-const LESS: &str = "#d55e00";
-const MORE: &str = "#0072b2";
+const LESS: &str = svg::VERMILION;
+const MORE: &str = svg::BLUE;
 
 /// A row: its name and the change with less and with more.
 struct Row {
@@ -67,16 +68,16 @@ pub(super) fn svg(found: &Found) -> String {
 
     let mut body = String::new();
     let title = format!("{} {}: what changes it", found.metric, reading(found.metric, found.value));
-    line(&mut body, (24.0, 34.0), "title", &title);
+    svg::text(&mut body, (24.0, 34.0), "title", &title);
     for (x, colour, word) in [(24.0, LESS, "less of it"), (124.0, MORE, "more of it")] {
         let _ =
             writeln!(body, r#"<rect x="{x}" y="49.5" width="12" height="12" fill="{colour}"/>"#);
-        line(&mut body, (x + 18.0, 60.0), "small", word);
+        svg::text(&mut body, (x + 18.0, 60.0), "small", word);
     }
-    line(&mut body, (240.0, 60.0), "small", "each bar is a simulation of its own");
+    svg::text(&mut body, (240.0, 60.0), "small", "each bar is a simulation of its own");
     let mut y = 84.0;
     for row in &rows {
-        line(&mut body, (NAMES, y + 14.0), "end", &row.name);
+        svg::text(&mut body, (NAMES, y + 14.0), "end", &row.name);
         // Two bars to the same side share it, one below the other.
         let sides = [(&row.less, LESS), (&row.more, MORE)];
         for (at, (side, colour)) in sides.into_iter().enumerate() {
@@ -95,7 +96,7 @@ pub(super) fn svg(found: &Found) -> String {
             } else {
                 (MIDDLE + length + 6.0, "tiny")
             };
-            line(&mut body, (x, top + 8.0), class, &text);
+            svg::text(&mut body, (x, top + 8.0), class, &text);
         }
         y += ROW;
     }
@@ -104,22 +105,5 @@ pub(super) fn svg(found: &Found) -> String {
         r##"<line x1="{MIDDLE}" y1="78" x2="{MIDDLE}" y2="{y}" stroke="#222" stroke-width="1"/>"##
     );
     let height = y + 24.0;
-    format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">
-<style>
-text {{ font-family: Helvetica, Arial, sans-serif; font-size: 13px; fill: #222; }}
-.title {{ font-size: 19px; font-weight: bold; }}
-.small {{ font-size: 12px; fill: #555; }}
-.tiny {{ font-size: 10px; fill: #333; }}
-.end {{ text-anchor: end; }}
-</style>
-<rect width="{WIDTH}" height="{height}" fill="white"/>
-{body}</svg>
-"#
-    )
-}
-
-fn line(body: &mut String, (x, y): (f64, f64), class: &str, text: &str) {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(body, r#"<text x="{x:.1}" y="{y:.1}" class="{class}">{text}</text>"#);
+    svg::page(WIDTH, height, &body)
 }

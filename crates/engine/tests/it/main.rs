@@ -22,6 +22,7 @@ mod scaling;
 mod scenarios;
 mod schedulers;
 mod shares;
+mod slo;
 mod speculation;
 mod vidur;
 mod vllm_bench;

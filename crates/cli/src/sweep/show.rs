@@ -1,0 +1,205 @@
+//! A sweep as a table.
+
+use super::{Objective, Outcome, Sweep};
+use crate::number::{NONE, count, counted, fixed, number, percent};
+use crate::table;
+
+/// A column: its header and the cell of a point.
+type Column<'a> = (String, Box<dyn Fn(&Outcome) -> String + 'a>);
+
+pub(super) fn text(sweep: &Sweep) -> String {
+    let columns = columns(sweep);
+    let mut header = vec![""];
+    header.extend(sweep.axes.iter().map(String::as_str));
+    let axes = header.clone();
+    header.extend(columns.iter().map(|(name, _)| name.as_str()));
+    header.push("limited by");
+    let words: Vec<&str> = axes.into_iter().chain(["limited by"]).collect();
+    let mut rows = table::table(&header, &words);
+    let mut failures: Vec<(&str, Vec<String>)> = Vec::new();
+    for (point, outcome, is_best, is_front) in sweep.rows() {
+        let mark = if is_best {
+            "*"
+        } else if is_front {
+            "+"
+        } else {
+            ""
+        };
+        let mut row = vec![mark.to_owned()];
+        row.extend(point.labels.iter().cloned());
+        match outcome {
+            Ok(outcome) => {
+                row.extend(columns.iter().map(|(_, cell)| cell(outcome)));
+                row.push(limit(outcome));
+            }
+            Err(why) => {
+                row.extend(columns.iter().map(|_| NONE.to_owned()));
+                row.push("cannot be".to_owned());
+                let label = point.labels.join(", ");
+                match failures.iter_mut().find(|(known, _)| known == why) {
+                    Some((_, points)) => points.push(label),
+                    None => failures.push((why, vec![label])),
+                }
+            }
+        }
+        rows.add_row(row);
+    }
+    let mut out = heading(sweep);
+    out += &table::text(&rows);
+    out.push('\n');
+    out += &verdict(sweep);
+    for (why, points) in failures {
+        out += &format!("{} cannot be: {why}\n", listed(&points));
+    }
+    out
+}
+
+fn heading(sweep: &Sweep) -> String {
+    let report = sweep.done().next().map(|outcome| &outcome.report);
+    let Some(report) = report else { return String::new() };
+    let axes = sweep.axes.join(" × ");
+    let mut out = format!(
+        "{} under workload {}: {} of {axes}\nlatencies: {}\n",
+        report.model,
+        report.workload,
+        counted(sweep.points.len() as u64, "point"),
+        report.latency_source,
+    );
+    let slo = bounds(sweep);
+    if !slo.is_empty() {
+        out += &format!("SLO: {}\n", slo.join(", "));
+    }
+    out.push('\n');
+    out
+}
+
+/// The bounds in words.
+pub(super) fn bounds(sweep: &Sweep) -> Vec<String> {
+    let slo = &sweep.aim.slo;
+    let of_request = [("TTFT", slo.ttft), ("TPOT", slo.tpot), ("E2E", slo.e2e)];
+    let mut bounds: Vec<String> = (of_request.into_iter())
+        .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", limit?)))
+        .collect();
+    bounds.extend(sweep.aim.bounds.iter().map(|(metric, limit)| format!("{metric} ≤ {limit}")));
+    if sweep.aim.attain > 0.0 {
+        bounds.push(format!("kept by {} of the requests", percent(sweep.aim.attain)));
+    }
+    bounds
+}
+
+fn columns(sweep: &Sweep) -> Vec<Column<'_>> {
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    let mut put = |name: &str, cell: Box<dyn Fn(&Outcome) -> String>| {
+        columns.push((name.to_owned(), cell));
+    };
+    let differs = |of: fn(&Outcome) -> u64| {
+        let mut values = sweep.done().map(of);
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    if differs(|outcome| u64::from(outcome.report.gpus)) {
+        put("GPUs", Box::new(|outcome| count(u64::from(outcome.report.gpus))));
+    }
+    if sweep.aim.slo.is_empty() {
+        put("output tok/s", Box::new(|outcome| number(outcome.report.output_throughput())));
+    } else {
+        put("goodput [1/s]", Box::new(|outcome| number(outcome.goodput)));
+        put("in SLO", Box::new(|outcome| percent(outcome.attainment)));
+    }
+    let shown =
+        ["goodput", "output_throughput", "gpus", "p50_ttft", "p99_ttft", "p50_tpot", "p99_tpot"];
+    let objective = sweep.aim.objective;
+    if !shown.contains(&objective.name()) {
+        let name = objective.name().trim_end_matches("_per_gpu");
+        let per_gpu = if name == objective.name() { "" } else { "/GPU" };
+        let name = format!("{}{per_gpu}", name.replace('_', " "));
+        let name = if objective.unit() == "s" { format!("{name} [ms]") } else { name };
+        put(
+            &name,
+            Box::new(move |outcome| {
+                outcome.value.map_or(NONE.to_owned(), |x| shown_as(objective, x))
+            }),
+        );
+    }
+    // Overload takes minutes, not milliseconds.
+    let slow = sweep.done().any(|outcome| outcome.report.ttft.p50 >= 10.0);
+    let (unit, scale, decimals) = if slow { ("s", 1.0, 2) } else { ("ms", 1e3, 0) };
+    let ttft = |share: &str| format!("TTFT p{share} [{unit}]");
+    put(&ttft("50"), Box::new(move |o| fixed(o.report.ttft.p50 * scale, decimals)));
+    put(&ttft("99"), Box::new(move |o| fixed(o.report.ttft.p99 * scale, decimals)));
+    put("TPOT p50 [ms]", Box::new(|o| fixed(o.report.tpot.p50 * 1e3, 1)));
+    put("p99", Box::new(|o| fixed(o.report.tpot.p99 * 1e3, 1)));
+    if differs(|o| (o.report.cache_hit_rate() * 1e3) as u64) {
+        put("cache hits", Box::new(|o| percent(o.report.cache_hit_rate())));
+    }
+    for name in pools(sweep) {
+        if name != "decode" {
+            let of = name.clone();
+            put(&format!("{name} busy"), Box::new(move |o| pool(o, &of, |pool| pool.busy_share)));
+        }
+        if name != "prefill" {
+            let of = name.clone();
+            put(&format!("{name} KV"), Box::new(move |o| pool(o, &of, |pool| pool.kv_usage)));
+        }
+    }
+    columns
+}
+
+/// Names of all pools, in order.
+fn pools(sweep: &Sweep) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for pool in sweep.done().flat_map(|outcome| &outcome.report.pools) {
+        if !names.contains(&pool.name) {
+            names.push(pool.name.clone());
+        }
+    }
+    names
+}
+
+fn pool(outcome: &Outcome, name: &str, of: fn(&sglsim_engine::PoolReport) -> f64) -> String {
+    let found = outcome.report.pools.iter().find(|pool| pool.name == name);
+    found.map_or(NONE.to_owned(), |pool| percent(of(pool)))
+}
+
+/// What limits a point, in words.
+pub(super) fn limit(outcome: &Outcome) -> String {
+    match outcome.bottleneck {
+        Some(found) => format!("{} ({:.0} %)", found.resource, found.share * 100.0),
+        None => NONE.to_owned(),
+    }
+}
+
+/// A value of an objective in the unit of its column.
+fn shown_as(objective: Objective, value: f64) -> String {
+    if objective.unit() == "s" { fixed(value * 1e3, 1) } else { number(value) }
+}
+
+fn verdict(sweep: &Sweep) -> String {
+    let objective = sweep.aim.objective;
+    let which = if objective.is_cost() { "least" } else { "most" };
+    let Some(best) = sweep.best else {
+        let mut why: Vec<&str> =
+            sweep.done().filter_map(|outcome| outcome.broken.as_deref()).collect();
+        why.dedup();
+        return format!("no point keeps every bound: {}\n", why.join("; "));
+    };
+    let point = &sweep.points[best];
+    let settings: Vec<String> =
+        point.settings.iter().map(|(path, value)| format!("{path}={value}")).collect();
+    let value = sweep.outcomes[best].as_ref().ok().and_then(|outcome| outcome.value);
+    let value = value.map_or(NONE.to_owned(), |value| {
+        let unit = if objective.unit() == "s" { "ms" } else { objective.unit() };
+        format!("{} {unit}", shown_as(objective, value))
+    });
+    format!("best: {}\n  the {which} {}, {value}\n", settings.join(" "), objective.name())
+}
+
+/// A few names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 6;
+    let first = names.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    match names.len().checked_sub(MOST) {
+        None | Some(0) => first,
+        Some(more) => format!("{first} and {more} more"),
+    }
+}
