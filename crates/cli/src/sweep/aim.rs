@@ -176,7 +176,7 @@ impl Aim {
     pub(super) fn broken(&self, report: &Report) -> Option<String> {
         for (metric, limit) in &self.bounds {
             if metric.reported(report).is_none_or(|value| value > limit.get()) {
-                return Some(format!("{metric} above {limit}"));
+                return Some(format!("{metric} is above {limit}"));
             }
         }
         let share = report.attainment(&self.slo);

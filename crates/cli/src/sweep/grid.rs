@@ -96,9 +96,14 @@ impl Axis {
         let mut names: Vec<String> = self.paths.iter().map(last).collect();
         let pools: Option<Vec<String>> = self.paths.iter().map(pool).collect();
         match (pools, names.windows(2).all(|pair| pair[0] == pair[1])) {
-            (Some(pools), true) if pools.iter().all(|pool| pool != "deployment") => {
+            (Some(pools), true) if pools.len() > 1 => {
                 names.truncate(1);
-                format!("{} {}", pools.join(":"), names[0])
+                let what =
+                    if names[0] == "workers" { String::new() } else { format!(" {}", names[0]) };
+                pools.join(":") + &what
+            }
+            (Some(pools), _) if pools.len() == 1 && pools[0] != "deployment" => {
+                format!("{} {}", pools[0], names[0])
             }
             _ => names.join(":"),
         }
@@ -265,7 +270,7 @@ mod tests {
             name("deployment.prefill.tp_size:deployment.prefill.workers=1:2"),
             "tp_size:workers"
         );
-        assert_eq!(Axis::pd_workers(8).name(), "prefill:decode workers");
+        assert_eq!(Axis::pd_workers(8).name(), "prefill:decode");
         assert_eq!(Axis::pd_workers(3).values, [["1", "2"], ["2", "1"]]);
     }
 }

@@ -1,7 +1,9 @@
 //! A sweep as a picture: along one axis as curves, otherwise as the Pareto front.
 
-use super::{Objective, Outcome, Sweep, show};
-use crate::number::{digits, number};
+use super::show::{self, digits_of};
+use super::{Objective, Outcome, Sweep};
+use crate::number::number;
+
 use crate::svg;
 
 const WIDTH: f64 = 860.0;
@@ -264,13 +266,6 @@ fn draw(body: &mut String, panel: &Panel, top: f64, x: &dyn Fn(usize) -> f64) {
     }
 }
 
-/// A number of a scale: no more digits than it has.
-fn digits_of(tick: f64) -> String {
-    let text = digits(tick);
-    let is_plain = text.contains('.') && !text.contains('e');
-    if is_plain { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 // --- the Pareto front ---------------------------------------------------------------------
 
 const SIDE: f64 = 470.0;
@@ -328,7 +323,7 @@ fn front(sweep: &Sweep) -> String {
     }
     let name = |objective: Objective| {
         let unit = if objective.unit() == "s" { "ms" } else { objective.unit() };
-        format!("{} [{unit}]", objective.name().replace('_', " "))
+        format!("{} [{unit}]", show::title(objective))
     };
     svg::text(&mut body, (LEFT, top - 10.0), "head", &name(up));
     svg::text(&mut body, (WIDTH - RIGHT, top + SIDE + 40.0), "head end", &name(right));

@@ -1,7 +1,7 @@
 //! A sweep as a table.
 
 use super::{Objective, Outcome, Sweep};
-use crate::number::{NONE, count, counted, fixed, number, percent};
+use crate::number::{NONE, count, counted, digits, fixed, number, percent};
 use crate::table;
 
 /// A column: its header and the cell of a point.
@@ -69,8 +69,38 @@ fn heading(sweep: &Sweep) -> String {
     if !slo.is_empty() {
         out += &format!("SLO: {}\n", slo.join(", "));
     }
-    out.push('\n');
-    out
+    let (unit, ..) = ttft_unit(sweep);
+    let objective = sweep.aim.objective;
+    let of = if objective.unit() == "s" { "ms" } else { objective.unit() };
+    let of = format!("{} in {of}, ", title(objective));
+    let of = if objective == Objective::Gpus { "" } else { &of };
+    out + &format!("{of}TTFT in {unit}, TPOT in ms\n\n")
+}
+
+/// Overload takes minutes, not milliseconds: unit, its multiple of a second, decimals.
+fn ttft_unit(sweep: &Sweep) -> (&'static str, f64, usize) {
+    let is_slow = sweep.done().any(|outcome| outcome.report.ttft.p99 >= 10.0);
+    if is_slow { ("s", 1.0, 2) } else { ("ms", 1e3, 0) }
+}
+
+/// What a column of an objective is called.
+pub(super) fn title(objective: Objective) -> String {
+    objective.name().replace('_', " ").replace("per gpu", "per GPU")
+}
+
+/// A time as people say it.
+fn time(seconds: sglsim_engine::Seconds) -> String {
+    match seconds.get() {
+        seconds if seconds < 1.0 => format!("{} ms", digits_of(seconds * 1e3)),
+        seconds => format!("{} s", digits_of(seconds)),
+    }
+}
+
+/// A number with no more digits than it has.
+pub(super) fn digits_of(x: f64) -> String {
+    let text = digits(x);
+    let is_plain = text.contains('.') && !text.contains('e');
+    if is_plain { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// The bounds in words.
@@ -78,9 +108,11 @@ pub(super) fn bounds(sweep: &Sweep) -> Vec<String> {
     let slo = &sweep.aim.slo;
     let of_request = [("TTFT", slo.ttft), ("TPOT", slo.tpot), ("E2E", slo.e2e)];
     let mut bounds: Vec<String> = (of_request.into_iter())
-        .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", limit?)))
+        .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", time(limit?))))
         .collect();
-    bounds.extend(sweep.aim.bounds.iter().map(|(metric, limit)| format!("{metric} ≤ {limit}")));
+    bounds.extend(
+        sweep.aim.bounds.iter().map(|(metric, limit)| format!("{metric} ≤ {}", time(*limit))),
+    );
     if sweep.aim.attain > 0.0 {
         bounds.push(format!("kept by {} of the requests", percent(sweep.aim.attain)));
     }
@@ -100,34 +132,20 @@ fn columns(sweep: &Sweep) -> Vec<Column<'_>> {
     if differs(|outcome| u64::from(outcome.report.gpus)) {
         put("GPUs", Box::new(|outcome| count(u64::from(outcome.report.gpus))));
     }
-    if sweep.aim.slo.is_empty() {
-        put("output tok/s", Box::new(|outcome| number(outcome.report.output_throughput())));
-    } else {
-        put("goodput [1/s]", Box::new(|outcome| number(outcome.goodput)));
-        put("in SLO", Box::new(|outcome| percent(outcome.attainment)));
-    }
-    let shown =
-        ["goodput", "output_throughput", "gpus", "p50_ttft", "p99_ttft", "p50_tpot", "p99_tpot"];
     let objective = sweep.aim.objective;
-    if !shown.contains(&objective.name()) {
-        let name = objective.name().trim_end_matches("_per_gpu");
-        let per_gpu = if name == objective.name() { "" } else { "/GPU" };
-        let name = format!("{}{per_gpu}", name.replace('_', " "));
-        let name = if objective.unit() == "s" { format!("{name} [ms]") } else { name };
+    if objective.name() != "gpus" {
         put(
-            &name,
-            Box::new(move |outcome| {
-                outcome.value.map_or(NONE.to_owned(), |x| shown_as(objective, x))
-            }),
+            &title(objective),
+            Box::new(move |o| o.value.map_or(NONE.to_owned(), |x| shown_as(objective, x))),
         );
     }
-    // Overload takes minutes, not milliseconds.
-    let slow = sweep.done().any(|outcome| outcome.report.ttft.p50 >= 10.0);
-    let (unit, scale, decimals) = if slow { ("s", 1.0, 2) } else { ("ms", 1e3, 0) };
-    let ttft = |share: &str| format!("TTFT p{share} [{unit}]");
-    put(&ttft("50"), Box::new(move |o| fixed(o.report.ttft.p50 * scale, decimals)));
-    put(&ttft("99"), Box::new(move |o| fixed(o.report.ttft.p99 * scale, decimals)));
-    put("TPOT p50 [ms]", Box::new(|o| fixed(o.report.tpot.p50 * 1e3, 1)));
+    if !sweep.aim.slo.is_empty() {
+        put("in SLO", Box::new(|outcome| percent(outcome.attainment)));
+    }
+    let (_, scale, decimals) = ttft_unit(sweep);
+    put("TTFT p50", Box::new(move |o| fixed(o.report.ttft.p50 * scale, decimals)));
+    put("p99", Box::new(move |o| fixed(o.report.ttft.p99 * scale, decimals)));
+    put("TPOT p50", Box::new(|o| fixed(o.report.tpot.p50 * 1e3, 1)));
     put("p99", Box::new(|o| fixed(o.report.tpot.p99 * 1e3, 1)));
     if differs(|o| (o.report.cache_hit_rate() * 1e3) as u64) {
         put("cache hits", Box::new(|o| percent(o.report.cache_hit_rate())));
@@ -171,12 +189,15 @@ pub(super) fn limit(outcome: &Outcome) -> String {
 
 /// A value of an objective in the unit of its column.
 fn shown_as(objective: Objective, value: f64) -> String {
-    if objective.unit() == "s" { fixed(value * 1e3, 1) } else { number(value) }
+    match objective.unit() {
+        "s" => fixed(value * 1e3, 1),
+        "GPU" => fixed(value, 0),
+        _ => number(value),
+    }
 }
 
 fn verdict(sweep: &Sweep) -> String {
     let objective = sweep.aim.objective;
-    let which = if objective.is_cost() { "least" } else { "most" };
     let Some(best) = sweep.best else {
         let mut why: Vec<&str> =
             sweep.done().filter_map(|outcome| outcome.broken.as_deref()).collect();
@@ -188,10 +209,19 @@ fn verdict(sweep: &Sweep) -> String {
         point.settings.iter().map(|(path, value)| format!("{path}={value}")).collect();
     let value = sweep.outcomes[best].as_ref().ok().and_then(|outcome| outcome.value);
     let value = value.map_or(NONE.to_owned(), |value| {
-        let unit = if objective.unit() == "s" { "ms" } else { objective.unit() };
-        format!("{} {unit}", shown_as(objective, value))
+        let value = shown_as(objective, value);
+        match objective.unit() {
+            "s" => format!("{value} ms"),
+            "GPU" => value,
+            unit => format!("{value} {unit}"),
+        }
     });
-    format!("best: {}\n  the {which} {}, {value}\n", settings.join(" "), objective.name())
+    let most = match objective {
+        Objective::Gpus => "fewest GPUs".to_owned(),
+        cost if cost.is_cost() => format!("least {}", cost.name()),
+        rate => format!("most {}", rate.name()),
+    };
+    format!("best: {}\n  the {most}: {value}\n", settings.join(" "))
 }
 
 /// A few names, and how many more there are.

@@ -1,4 +1,4 @@
-//! The commands of `docs/guide/calibrate.md`, run from top to bottom.
+//! The commands of guides, run from top to bottom.
 
 use crate::program::{Folder, output, root};
 
@@ -24,26 +24,49 @@ fn words(text: &str) -> Vec<Vec<&str>> {
     lines.filter(|line: &Vec<&str>| !line.is_empty()).collect()
 }
 
+/// Runs the commands of a guide in `folder`; gives the guide.
+#[track_caller]
+fn run_commands(name: &str, folder: &Folder, least: usize, compared: fn(&str) -> &str) -> String {
+    let guide = std::fs::read_to_string(root().join("docs/guide").join(name)).unwrap();
+    let commands = blocks(&guide, "sh");
+    assert!(commands.len() >= least, "{commands:?}");
+    for (command, shown) in commands {
+        let args = command.split_whitespace().filter(|word| *word != "\\");
+        let args: Vec<&str> = args.map(|word| word.trim_matches('\'')).collect();
+        assert_eq!(args.first(), Some(&"sglsim"), "{command}");
+        let printed = output(folder.path(), &args[1..]);
+        if let Some(shown) = shown {
+            let [shown, printed] = [shown, &printed].map(compared);
+            assert_eq!(words(shown), words(printed), "{command} prints\n{printed}");
+        }
+    }
+    guide
+}
+
 #[test]
-fn its_commands_print_what_it_shows() {
-    let guide = std::fs::read_to_string(root().join("docs/guide/calibrate.md")).unwrap();
+fn the_guide_to_calibration_prints_what_it_shows() {
     let folder = Folder::new();
     for name in ["gemm.csv", "gemm.ron", "curve.csv", "scenario.ron"] {
         let path = root().join("fixtures/calibration/example").join(name);
         folder.write(name, std::fs::read(path).unwrap());
     }
-    let commands = blocks(&guide, "sh");
-    assert!(commands.len() >= 5, "{commands:?}");
-    for (command, shown) in commands {
-        let args: Vec<&str> = command.split_whitespace().collect();
-        assert_eq!(args.first(), Some(&"sglsim"), "{command}");
-        let printed = output(folder.path(), &args[1..]);
-        if let Some(shown) = shown {
-            assert_eq!(words(shown), words(&printed), "{command} prints\n{printed}");
-        }
-    }
+    let guide = run_commands("calibrate.md", &folder, 5, |text| text);
     // The mapping that it quotes is the one in the example.
     let quoted =
         blocks(&guide, "ron").into_iter().any(|(block, _)| folder.read("gemm.ron").contains(block));
     assert!(quoted, "the guide quotes gemm.ron");
+}
+
+#[test]
+fn the_guide_to_sweeps_prints_what_it_shows() {
+    let folder = Folder::new();
+    let scenario = std::fs::read(root().join("fixtures/scenarios/quickstart.ron")).unwrap();
+    folder.write("quickstart.ron", scenario);
+    // What limits a point, and which is best, changes with every law.
+    run_commands("sweep.md", &folder, 3, head);
+}
+
+/// What stands above the rows of a table.
+fn head(text: &str) -> &str {
+    text.split('─').next().unwrap_or(text)
 }

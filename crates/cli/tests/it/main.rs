@@ -12,4 +12,5 @@ mod readme;
 mod run;
 mod scenarios;
 mod sensitivity;
+mod sweep;
 mod words;

@@ -78,7 +78,7 @@ fn goodput_grows_with_every_bound_up_to_the_throughput() {
     let load = "arrivals: Poisson(rate: 8.0), input_len: LogNormal(mean: 3000, cv: 1.0, max: 30000), \
          output_len: Uniform(min: 1, max: 200), requests: 200";
     let report = run(PAIR, load);
-    let bounds = [0.0, 0.005, 0.05, 0.2, 1.0, 10.0, 1e6];
+    let bounds = [0.0, 0.006, 0.007, 0.008, 0.03, 0.06, 0.1, 0.2, 1.0, 10.0, 1e6];
     let mut seen = Vec::new();
     for pair in bounds.windows(2) {
         for other in bounds {
