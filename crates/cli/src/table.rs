@@ -84,7 +84,13 @@ fn totals(report: &Report) -> String {
         format!("{} finished in {} s", count(report.completed), number(report.duration.get()));
     if report.refused > 0 {
         let refused = count(report.refused);
-        let _ = write!(finished, ", {refused} refused (longer than a worker can hold)");
+        let _ = write!(finished, ", {refused} refused");
+    }
+    if report.failed > 0 {
+        let _ = write!(finished, ", {} failed", count(report.failed));
+    }
+    if report.retries > 0 {
+        let _ = write!(finished, ", {} attempts more", count(report.retries));
     }
     let mut cached = format!(
         "{} of the input tokens were in a prefix cache ({})",

@@ -4,34 +4,24 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sglsim_expr::Values;
-use sglsim_radix::{NoCache, PagePool, PageSize, PrefixCache, RadixCache};
-use sglsim_router::{PdRouter, RoutePolicy, Router};
-use sglsim_sched::{
-    BatchState, DecodeScheduler, DisaggregationMode, Memory, SchedulePolicy, Scheduler,
-    SchedulerConfig,
-};
-use sglsim_units::{RngStreams, SimTime, WorkerId};
+use sglsim_radix::{PageSize, PrefixCache};
+use sglsim_router::{Limiter, PdRouter, RoutePolicy, Router};
+use sglsim_sched::{SchedulePolicy, Scheduler, SchedulerConfig};
+use sglsim_units::{HashMap, RngStreams, SimTime, WorkerId};
 use sglsim_workload::Workload;
 
-use crate::balance::Balancer;
-use crate::cost::{CostModel, LawCost, RebalancedCost};
+use crate::blueprint::Blueprint;
+use crate::cost::CostModel;
 use crate::error::EngineError;
 use crate::event::StepQueue;
 use crate::fabric::Fabric;
-use crate::host::HostCopies;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
-use crate::pipeline::Pipeline;
 use crate::plan::{DeploymentPlan, PoolPlan};
 use crate::report::{Report, RunFacts};
 use crate::scenario::{Scenario, ScenarioError};
-use crate::simulation::{LiveTable, Routing, Run};
-use crate::worker::{Rank, Worker};
-
-type MakePolicy = Box<dyn Fn(WorkerId) -> Box<dyn SchedulePolicy>>;
-type MakeScheduler = Box<dyn Fn(WorkerId, &SchedulerConfig) -> Box<dyn Scheduler>>;
-type MakeCache = Box<dyn Fn(WorkerId, PageSize) -> Box<dyn PrefixCache>>;
-type MakeCost = Box<dyn Fn(WorkerId, &PoolPlan) -> Box<dyn CostModel>>;
+use crate::simulation::{LiveTable, Member, Routing, Run};
+use crate::timers::{Deadlines, Timers};
 
 /// A simulation about to run.
 ///
@@ -60,12 +50,8 @@ type MakeCost = Box<dyn Fn(WorkerId, &PoolPlan) -> Box<dyn CostModel>>;
 pub struct Simulation {
     scenario: Scenario,
     base: PathBuf,
-    plan: DeploymentPlan,
+    blueprint: Blueprint,
     workload: Option<Box<dyn Workload>>,
-    policy: Option<MakePolicy>,
-    scheduler: Option<MakeScheduler>,
-    cache: Option<MakeCache>,
-    cost: Option<MakeCost>,
     routing: [Option<Box<dyn RoutePolicy>>; 2],
     fabric: Option<Box<dyn Fabric>>,
     observers: Vec<Box<dyn Observer>>,
@@ -105,15 +91,19 @@ impl Simulation {
     /// As [`Simulation::new`].
     pub fn in_folder(scenario: Scenario, base: &Path) -> Result<Self, EngineError> {
         let plan = DeploymentPlan::of(&scenario, base)?;
-        Ok(Self {
-            scenario,
-            base: base.to_owned(),
+        let blueprint = Blueprint {
             plan,
-            workload: None,
+            seed: scenario.seed,
             policy: None,
             scheduler: None,
             cache: None,
             cost: None,
+        };
+        Ok(Self {
+            scenario,
+            base: base.to_owned(),
+            blueprint,
+            workload: None,
             routing: [None, None],
             fabric: None,
             observers: Vec::new(),
@@ -129,7 +119,7 @@ impl Simulation {
     /// What the scenario comes to: pools, memory, laws.
     #[must_use]
     pub fn plan(&self) -> &DeploymentPlan {
-        &self.plan
+        &self.blueprint.plan
     }
 
     /// Runs on hardware with other figures, or with another θ: [`DeploymentPlan::with_parameters`].
@@ -138,7 +128,7 @@ impl Simulation {
     ///
     /// As [`DeploymentPlan::with_parameters`].
     pub fn parameters(mut self, values: &Values) -> Result<Self, EngineError> {
-        self.plan = self.plan.with_parameters(values)?;
+        self.blueprint.plan = self.blueprint.plan.with_parameters(values)?;
         Ok(self)
     }
 
@@ -155,7 +145,7 @@ impl Simulation {
         mut self,
         make: impl Fn(WorkerId) -> Box<dyn SchedulePolicy> + 'static,
     ) -> Self {
-        self.policy = Some(Box::new(make));
+        self.blueprint.policy = Some(Box::new(make));
         self
     }
 
@@ -165,7 +155,7 @@ impl Simulation {
         mut self,
         make: impl Fn(WorkerId, &SchedulerConfig) -> Box<dyn Scheduler> + 'static,
     ) -> Self {
-        self.scheduler = Some(Box::new(make));
+        self.blueprint.scheduler = Some(Box::new(make));
         self
     }
 
@@ -175,7 +165,7 @@ impl Simulation {
         mut self,
         make: impl Fn(WorkerId, PageSize) -> Box<dyn PrefixCache> + 'static,
     ) -> Self {
-        self.cache = Some(Box::new(make));
+        self.blueprint.cache = Some(Box::new(make));
         self
     }
 
@@ -185,7 +175,7 @@ impl Simulation {
         mut self,
         make: impl Fn(WorkerId, &PoolPlan) -> Box<dyn CostModel> + 'static,
     ) -> Self {
-        self.cost = Some(Box::new(make));
+        self.blueprint.cost = Some(Box::new(make));
         self
     }
 
@@ -253,15 +243,27 @@ impl Simulation {
         if workload.peek().is_none() {
             return Err(EngineError::NoRequests { workload: name });
         }
-        let workers = self.workers()?;
-        // No formula of a run with drafts or pipeline stages has been made yet.
+        let workers = self.blueprint.workers()?;
+        // No formula of a run with drafts or pipeline stages, or in which something fails, has been made.
         let plain = |pool: &PoolPlan| pool.speculation.is_none() && pool.plan.pp_size == 1;
-        let laws =
-            self.plan.pools.iter().all(plain) && workers.iter().all(|worker| worker.cost.is_law());
+        let laws = self.blueprint.plan.pools.iter().all(plain)
+            && self.scenario.faults.is_empty()
+            && workers.iter().all(|worker| worker.cost.is_law());
         let source = workers[0].cost.name().to_owned();
         let routing = self.routing()?;
-        let transfer = self.plan.transfer_program()?;
-        let fabric = self.fabric.take().unwrap_or_else(|| self.plan.fabric());
+        let plan = &self.blueprint.plan;
+        let transfer = plan.transfer_program()?;
+        let fabric = self.fabric.take().unwrap_or_else(|| plan.fabric());
+        let fleet = workers.iter().map(|worker| Member::new(self.blueprint.pool_of(worker.id)));
+        let fleet = fleet.collect();
+        let router = &self.scenario.router;
+        let pair = |limit| (plan.pools.len() == 2).then_some(limit);
+        let limits = [
+            Some(router.request_timeout_secs),
+            pair(router.bootstrap_timeout),
+            pair(router.waiting_timeout),
+            self.scenario.client_timeout,
+        ];
         let mut run = Run {
             now: SimTime::ZERO,
             seed: self.scenario.seed,
@@ -270,13 +272,23 @@ impl Simulation {
             routing,
             metrics: Metrics::new(workers.iter().map(|worker| worker.ranks.len()).collect()),
             workers,
+            fleet,
+            blueprint: self.blueprint,
+            faults: self.scenario.faults.clone(),
             fabric,
             transfer,
             under_way: 0,
-            turns: 0,
+            turns: (SimTime::ZERO, 0),
+            cancelled: HashMap::default(),
             observers: &mut self.observers,
             steps: StepQueue::default(),
             copies: StepQueue::default(),
+            timers: Timers::default(),
+            limits: limits.map(Deadlines::new),
+            limiter: Limiter::new(router.limits),
+            retry: router.retry,
+            health: router.health_check,
+            pauses: RngStreams::new(self.scenario.seed).stream("router/retry"),
             live: LiveTable::default(),
             awake: Vec::new(),
             notices: Vec::new(),
@@ -288,95 +300,7 @@ impl Simulation {
             latency_source: source,
             formula_available: laws,
         };
-        let metrics = run.metrics;
-        Ok(Report::new(&self.plan, facts, metrics))
-    }
-
-    fn workers(&self) -> Result<Vec<Worker>, EngineError> {
-        let mut workers = Vec::new();
-        for pool in &self.plan.pools {
-            for _ in 0..pool.workers {
-                let id = WorkerId::from_index(workers.len());
-                let ranks = (0..pool.plan.dp_size)
-                    .map(|rank| self.rank(id, rank, pool))
-                    .collect::<Result<Vec<_>, EngineError>>()?;
-                let cost: Box<dyn CostModel> = match &self.cost {
-                    Some(make) => make(id, pool),
-                    None => {
-                        let mut law =
-                            LawCost::new(pool.program(), pool.coefficients.provenance.clone());
-                        if let Some(latency) = pool.latency_program() {
-                            law = law.with_latency(latency);
-                        }
-                        match &pool.rebalance {
-                            None => Box::new(law),
-                            Some(rebalance) => Box::new(RebalancedCost {
-                                before: rebalance.before.clone(),
-                                after: law,
-                                pause: rebalance.pause,
-                                steps_left: rebalance.iterations,
-                                done: false,
-                            }),
-                        }
-                    }
-                };
-                let streams = RngStreams::new(self.scenario.seed).child(u64::from(id.0));
-                let balancer = Balancer::new(pool.load_balance(), ranks.len(), streams);
-                let mut worker = Worker::new(id, ranks, cost, &pool.cuda_graphs, balancer);
-                worker.overlaps = pool.overlaps();
-                let stages = pool.plan.pp_size;
-                worker.pipeline = (stages > 1).then(|| Pipeline::new(stages));
-                workers.push(worker);
-            }
-        }
-        Ok(workers)
-    }
-
-    fn rank(&self, worker: WorkerId, rank: u32, pool: &PoolPlan) -> Result<Rank, EngineError> {
-        let mut config = pool.scheduler.clone();
-        if let Some(speculative) = &mut config.speculative {
-            let streams = RngStreams::new(self.scenario.seed);
-            speculative.streams = streams.child(u64::from(worker.0)).child(u64::from(rank));
-        }
-        let page = PageSize::new(config.page_size).expect("the plan checked the page size");
-        let kv = PagePool::new(config.max_total_num_tokens, page);
-        let decodes_only = config.mode == DisaggregationMode::Decode;
-        let cache: Box<dyn PrefixCache> = match &self.cache {
-            // A decode worker keeps no prefixes: what it holds came from a prefill worker.
-            _ if decodes_only || pool.config.disable_radix_cache => Box::new(NoCache::new(page)),
-            Some(make) => make(worker, page),
-            None => {
-                let cache = RadixCache::new(page, pool.config.radix_eviction_policy);
-                Box::new(match &pool.host_tier {
-                    Some(host) => cache.with_host_tier(host.capacity, host.write_policy),
-                    None => cache,
-                })
-            }
-        };
-        let scheduler: Box<dyn Scheduler> = match (&self.scheduler, decodes_only) {
-            (Some(make), _) => make(worker, &config),
-            (None, true) => Box::new(DecodeScheduler::new()),
-            (None, false) => {
-                let policy = match &self.policy {
-                    Some(make) => make(worker),
-                    None => {
-                        let streams = RngStreams::new(self.scenario.seed);
-                        // Every attention rank draws for itself.
-                        let streams = streams.child(u64::from(worker.0)).child(u64::from(rank));
-                        pool.config.schedule_policy.build(&config, streams).map_err(|source| {
-                            ScenarioError::Scheduler { pool: pool.path, source }
-                        })?
-                    }
-                };
-                pool.config.scheduler.build(&config, policy)
-            }
-        };
-        let batch = BatchState::new(config, Memory::new(kv, cache))
-            .map_err(|source| ScenarioError::Scheduler { pool: pool.path, source })?;
-        let host = pool.host_tier.as_ref().map(|host| host.law.compile()).transpose();
-        let host = host.map_err(|source| ScenarioError::Pool { pool: pool.path, source })?;
-        let host = host.map(HostCopies::new);
-        Ok(Rank { batch, scheduler, kv_used: 0, host })
+        Ok(Report::new(&run.blueprint.plan, facts, run.metrics))
     }
 
     fn routing(&mut self) -> Result<Routing, ScenarioError> {
@@ -384,16 +308,18 @@ impl Simulation {
         let streams = RngStreams::new(self.scenario.seed);
         let own = std::mem::take(&mut self.routing);
         let [first, second] = own;
-        let pools = &self.plan.pools;
+        let pools = &self.blueprint.plan.pools;
         let policies = config.policies(pools.len() == 2);
         let router = |own: Option<Box<dyn RoutePolicy>>, at: usize| {
             let before: u32 = pools[..at].iter().map(|pool| pool.workers).sum();
             let workers = (before..before + pools[at].workers).map(WorkerId);
+            let breakers = config.circuit_breaker;
             if let Some(policy) = own {
-                return Ok(Router::new(policy, workers));
+                return Ok(Router::new(policy, workers).with_circuit_breakers(breakers));
             }
             let policy = policies[at].build(streams.child(at as u64));
             let router = Router::new(policy.map_err(ScenarioError::Router)?, workers);
+            let router = router.with_circuit_breakers(breakers);
             let is_counted = policies[at].is_load_counted(pools.len() == 2);
             Ok(if is_counted { router } else { router.without_load() })
         };

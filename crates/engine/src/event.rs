@@ -15,6 +15,8 @@ pub(crate) enum Class {
     CopyDone,
     /// KV has arrived.
     Delivery,
+    /// Something happens that was to happen now: an attempt, a fault, the end of somebody's patience.
+    Timer,
     /// A request arrives.
     Arrival,
 }
@@ -41,11 +43,16 @@ impl StepQueue {
     pub(crate) fn pop(&mut self) -> Option<WorkerId> {
         self.heap.pop().map(|Reverse((_, worker))| worker)
     }
+
+    /// Drops everything of a worker.
+    pub(crate) fn forget(&mut self, worker: WorkerId) {
+        self.heap.retain(|Reverse((_, of))| *of != worker);
+    }
 }
 
 /// The earliest of the sources, which are in the order of [`Class`].
-pub(crate) fn next_event(sources: [Option<SimTime>; 4]) -> Option<(SimTime, Class)> {
-    let classes = [Class::StepDone, Class::CopyDone, Class::Delivery, Class::Arrival];
+pub(crate) fn next_event(sources: [Option<SimTime>; 5]) -> Option<(SimTime, Class)> {
+    let classes = [Class::StepDone, Class::CopyDone, Class::Delivery, Class::Timer, Class::Arrival];
     let mut next: Option<(SimTime, Class)> = None;
     for (at, class) in sources.into_iter().zip(classes) {
         if let Some(at) = at
@@ -65,7 +72,8 @@ mod tests {
     fn at_equal_times_the_class_decides() {
         let at = |seconds: f64| SimTime::new(seconds).ok();
         let class = |step, delivery, arrival| {
-            next_event([step, None, delivery, arrival]).map(|(at, class)| (at.seconds(), class))
+            next_event([step, None, delivery, None, arrival])
+                .map(|(at, class)| (at.seconds(), class))
         };
         assert_eq!(class(at(1.0), at(1.0), at(1.0)), Some((1.0, Class::StepDone)));
         assert_eq!(class(None, at(1.0), at(1.0)), Some((1.0, Class::Delivery)));

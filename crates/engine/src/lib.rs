@@ -35,6 +35,7 @@
 //! conformance suites.
 
 mod balance;
+mod blueprint;
 mod builder;
 mod cost;
 mod error;
@@ -50,6 +51,7 @@ mod scenario;
 mod simulation;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timers;
 mod worker;
 
 pub use balance::LoadBalanceMethod;
@@ -61,11 +63,11 @@ pub use fabric::{
     Port, ShareId,
 };
 pub use metrics::{RequestRecord, Summary};
-pub use observer::{Event, Observer};
+pub use observer::{Event, Failure, Observer};
 pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
 pub use report::{Bottleneck, PoolReport, Report, Resource, Slo, WriteError};
 pub use scenario::{
-    Deployment, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
+    Deployment, Fault, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
     ScenarioError, Sharing,
 };
 
@@ -77,7 +79,8 @@ pub use sglsim_radix::{
     Span, WritePolicy,
 };
 pub use sglsim_router::{
-    CacheAwareConfig, PolicyConfig, RouteError, RoutePolicy, RouteRequest, WorkerView,
+    CacheAwareConfig, CircuitBreakerConfig, HealthCheckConfig, LimiterConfig, PolicyConfig,
+    RetryConfig, RouteError, RoutePolicy, RouteRequest, WorkerView,
 };
 pub use sglsim_sched::{
     BatchState, CLIP_MAX_NEW_TOKENS, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs,

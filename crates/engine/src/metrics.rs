@@ -6,7 +6,7 @@ mod tokens;
 use sglsim_sched::StepResult;
 use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
 
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Failure, Observer};
 
 pub use stats::Summary;
 pub(crate) use tokens::Gaps;
@@ -41,8 +41,12 @@ pub struct RequestRecord {
     pub first_token: Option<SimTime>,
     /// When its last token reached the client.
     pub finished: Option<SimTime>,
-    /// Whether no worker could ever hold it.
+    /// Whether no worker could ever hold it, or none took it.
     pub refused: bool,
+    /// Why it ended without all its tokens, if it did.
+    pub failed: Option<Failure>,
+    /// Times that the router tried again.
+    pub retries: u32,
     /// How often it was pushed out of memory.
     pub retractions: u32,
 }
@@ -175,6 +179,20 @@ impl Observer for Metrics {
                 self.record(id).refused = true;
                 self.in_flight -= 1;
             }
+            Event::Retried { id, .. } => {
+                let record = self.record(id);
+                record.retries += 1;
+                // What follows belongs to the next attempt.
+                (record.queued, record.admitted, record.prefilled) = (None, None, None);
+                (record.cached_tokens, record.host_cached_tokens) = (0, 0);
+                record.transferred = None;
+            }
+            Event::Failed { id, reason } => {
+                self.record(id).failed = Some(reason);
+                self.in_flight -= 1;
+            }
+            Event::Left { id, worker, rank } => self.gaps.finished(id, worker, rank),
+            Event::WorkerDown { worker } => self.gaps.forget(worker),
             Event::Queued { id } => self.record(id).queued = Some(at),
             Event::Admitted { id, cached, host, .. } => {
                 let record = self.record(id);
@@ -237,7 +255,10 @@ impl Observer for Metrics {
                 record.output_tokens = generated;
                 self.in_flight -= 1;
             }
-            Event::Sent { .. } | Event::Delivered { .. } => {}
+            Event::Sent { .. }
+            | Event::Delivered { .. }
+            | Event::WorkerUp { .. }
+            | Event::LinkChanged { .. } => {}
         }
     }
 }

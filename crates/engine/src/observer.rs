@@ -18,7 +18,7 @@ pub enum Event<'a> {
         /// The request whose end decided when this one comes, in a closed loop or a conversation.
         after: Option<RequestId>,
     },
-    /// The router chose its workers.
+    /// The router chose its workers. Told again for every attempt that finds some.
     Routed {
         /// The request.
         id: RequestId,
@@ -27,7 +27,48 @@ pub enum Event<'a> {
         /// The worker that decodes it; the same one in an aggregated deployment.
         decode: WorkerId,
     },
-    /// No worker can ever hold the request.
+    /// An attempt came to nothing, or the router found no worker; it tries again.
+    Retried {
+        /// The request.
+        id: RequestId,
+        /// Attempts so far.
+        attempts: u32,
+    },
+    /// The request ends without all its tokens.
+    Failed {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        reason: Failure,
+    },
+    /// A request that was given up leaves the batch of a rank, in which a step still worked on it.
+    Left {
+        /// The request.
+        id: RequestId,
+        /// The worker.
+        worker: WorkerId,
+        /// The attention rank.
+        rank: usize,
+    },
+    /// A worker is down, and all that it had is lost: batches, queues, caches.
+    WorkerDown {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A worker is up again.
+    WorkerUp {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A link of the network has another bandwidth from now on.
+    LinkChanged {
+        /// Its name.
+        link: &'a str,
+        /// The share of its own bandwidth that it has.
+        bandwidth: f64,
+    },
+    /// No worker can ever hold the request, or none took it in all attempts, or the router did not let it
+    /// through.
     Refused {
         /// The request.
         id: RequestId,
@@ -162,6 +203,33 @@ pub enum Event<'a> {
         /// Tokens generated.
         generated: TokenCount,
     },
+}
+
+/// Why a request ends without all its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A worker that had it died or was down.
+    WorkerLost,
+    /// It took longer than the router or a worker allows.
+    TimedOut,
+    /// Its client went away.
+    Abandoned,
+    /// It was pushed out of memory for good, after its client had seen tokens.
+    OutOfMemory,
+}
+
+impl Failure {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WorkerLost => "worker lost",
+            Self::TimedOut => "timed out",
+            Self::Abandoned => "abandoned",
+            Self::OutOfMemory => "out of memory",
+        }
+    }
 }
 
 /// Watches a run.

@@ -22,7 +22,9 @@ use sglsim_sched::{
 use sglsim_units::{Nearest, TokenCount};
 
 use crate::balance::LoadBalanceMethod;
-use crate::scenario::{Deployment, NetworkConfig, PoolConfig, Scenario, ScenarioError};
+use crate::scenario::{
+    Deployment, NetworkConfig, PoolConfig, Scenario, ScenarioError, check_faults,
+};
 use checks::check_pool;
 use load::{coefficients, load_model, load_topology};
 use network::{check_layouts, kv_path};
@@ -158,7 +160,10 @@ impl DeploymentPlan {
             }
             _ => None,
         };
-        Ok(Self { context, model, pools, transfer, network: scenario.network })
+        let plan = Self { context, model, pools, transfer, network: scenario.network };
+        let wrong = check_faults(&scenario.faults, &plan.pools, plan.network().as_ref());
+        ScenarioError::check(wrong)?;
+        Ok(plan)
     }
 
     /// GPUs of all pools.

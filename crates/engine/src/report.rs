@@ -30,8 +30,13 @@ pub struct Report {
     pub duration: Seconds,
     /// Requests that got all their tokens.
     pub completed: u64,
-    /// Requests that no worker could ever hold.
+    /// Requests that no worker could ever hold, or none took.
     pub refused: u64,
+    /// Requests that ended without all their tokens: lost with a worker, timed out, given up by their
+    /// clients.
+    pub failed: u64,
+    /// Times that the router tried a request again.
+    pub retries: u64,
     /// Prompt tokens of completed requests.
     pub total_input_tokens: TokenCount,
     /// Tokens generated for completed requests.
@@ -130,6 +135,8 @@ impl Report {
             duration,
             completed: done().count() as u64,
             refused: requests.iter().filter(|record| record.refused).count() as u64,
+            failed: requests.iter().filter(|record| record.failed.is_some()).count() as u64,
+            retries: requests.iter().map(|record| u64::from(record.retries)).sum(),
             total_input_tokens: sum(|record| record.prompt_tokens),
             total_output_tokens: sum(|record| record.output_tokens),
             total_cached_tokens: sum(|record| record.cached_tokens),

@@ -2,6 +2,7 @@
 
 mod edit;
 mod error;
+mod faults;
 mod load;
 mod network;
 
@@ -11,14 +12,18 @@ use serde::{Deserialize, Serialize};
 use sglsim_kernels::{Acceptance, MoeA2aBackend, SpeculativeAlgorithm};
 use sglsim_model::Dtype;
 use sglsim_radix::{EvictionPolicy, WritePolicy};
-use sglsim_router::{PolicyConfig, RouteError};
+use sglsim_router::{
+    CircuitBreakerConfig, HealthCheckConfig, LimiterConfig, PolicyConfig, RetryConfig, RouteError,
+};
 use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
-use sglsim_units::RngStreams;
+use sglsim_units::{RngStreams, Seconds};
 use sglsim_workload::WorkloadConfig;
 
 use crate::balance::LoadBalanceMethod;
 
 pub use error::ScenarioError;
+pub use faults::Fault;
+pub(crate) use faults::{check_faults, workers_of};
 pub use network::{NetworkConfig, Sharing};
 
 /// Everything that a run depends on. Every default is SGLang's.
@@ -79,6 +84,13 @@ pub struct Scenario {
     /// Law coefficients that differ from those, by name.
     #[serde(default)]
     pub coefficients: BTreeMap<String, f64>,
+    /// What goes wrong, and what is restarted, when.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+    /// How long clients wait for the whole response before they go away \[s\]; without limit if left
+    /// out.
+    #[serde(default)]
+    pub client_timeout: Option<Seconds>,
     /// What to do with a request that no worker can ever hold.
     #[serde(default)]
     pub oversized_requests: Oversized,
@@ -293,7 +305,7 @@ impl Default for PoolConfig {
 }
 
 /// Routing policies.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouterConfig {
     /// Policy of an aggregated pool, and of both pools of a disaggregated one unless they name
@@ -303,6 +315,39 @@ pub struct RouterConfig {
     pub prefill_policy: Option<PolicyConfig>,
     /// Policy among decode workers.
     pub decode_policy: Option<PolicyConfig>,
+    /// How often and when a request is tried again.
+    pub retry: RetryConfig,
+    /// When a worker that fails is not asked any more.
+    pub circuit_breaker: CircuitBreakerConfig,
+    /// How the router learns that a worker is down or back.
+    pub health_check: HealthCheckConfig,
+    /// How many requests it lets through.
+    pub limits: LimiterConfig,
+    /// Longest time of an attempt, its whole response included \[s\].
+    pub request_timeout_secs: Seconds,
+    /// Longest time until a decode worker has reserved memory
+    /// (`SGLANG_DISAGGREGATION_BOOTSTRAP_TIMEOUT`) \[s\].
+    pub bootstrap_timeout: Seconds,
+    /// Longest time from there until all KV is there (`SGLANG_DISAGGREGATION_WAITING_TIMEOUT`) \[s\].
+    pub waiting_timeout: Seconds,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        let seconds = |seconds| Seconds::new(seconds).expect("a constant");
+        Self {
+            policy: PolicyConfig::default(),
+            prefill_policy: None,
+            decode_policy: None,
+            retry: RetryConfig::default(),
+            circuit_breaker: CircuitBreakerConfig::default(),
+            health_check: HealthCheckConfig::default(),
+            limits: LimiterConfig::default(),
+            request_timeout_secs: seconds(1800.0),
+            bootstrap_timeout: seconds(300.0),
+            waiting_timeout: seconds(300.0),
+        }
+    }
 }
 
 impl RouterConfig {
@@ -318,6 +363,10 @@ impl RouterConfig {
 
     /// Whether every policy can be made and is where it may be.
     pub(crate) fn check(&self, is_disaggregated: bool) -> Result<(), RouteError> {
+        self.retry.check()?;
+        self.circuit_breaker.check()?;
+        self.health_check.check()?;
+        self.limits.check()?;
         for (at, policy) in self.policies(is_disaggregated).into_iter().enumerate() {
             policy.build(RngStreams::new(0))?;
             if matches!(policy, PolicyConfig::Bucket(_)) && !(is_disaggregated && at == 0) {

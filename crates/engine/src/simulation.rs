@@ -1,27 +1,32 @@
 //! One run: the event loop that moves requests from the workload over the router, the workers and
 //! the fabric to their end.
 
+mod attempts;
+mod faults;
 mod flow;
 mod stages;
 mod steps;
 
 use std::fmt;
 
+use rand_pcg::Pcg64Mcg;
 use sglsim_kernels::TransferProgram;
-use sglsim_router::{
-    Outcome, PdPair, PdResponse, PdRouter, Response, RouteRequest, Router, RoutingKey,
-};
-use sglsim_sched::{BatchState, DisaggregationMode, Notice, SchedError, Slot, Submission};
-use sglsim_units::{RequestId, SimTime, TokenCount, WorkerId};
-use sglsim_workload::{Finished, Request, Workload, output_content};
+use sglsim_router::{HealthCheckConfig, Limiter, PdRouter, RetryConfig, Router, RoutingKey};
+use sglsim_sched::{BatchState, DisaggregationMode, Notice, SchedError, Slot};
+use sglsim_units::{HashMap, RequestId, SimTime, WorkerId};
+use sglsim_workload::{Request, Workload};
 
+use crate::blueprint::Blueprint;
 use crate::error::EngineError;
 use crate::event::{Class, StepQueue, next_event};
 use crate::fabric::{Fabric, Port};
 use crate::metrics::Metrics;
-use crate::observer::{Event, Observer};
-use crate::scenario::Oversized;
+use crate::observer::{Event, Failure, Observer};
+use crate::scenario::{Fault, Oversized};
+use crate::timers::{Deadlines, Limit, Timers};
 use crate::worker::Worker;
+
+pub(crate) use faults::Member;
 
 /// Who chooses a request's workers.
 #[derive(Debug)]
@@ -54,8 +59,19 @@ struct Live {
     routing_key: Option<RoutingKey>,
     prefill: Place,
     decode: Place,
-    /// Pieces of its KV that were sent, and that are under way.
+    /// Times that the router has tried to place it.
+    attempts: u32,
+    /// Whether the router counts it as in flight at its workers.
+    is_placed: bool,
+    /// Whether the router's limiter has let it through.
+    has_token: bool,
+    /// Whether its decode worker has reserved memory.
+    is_reserved: bool,
+    /// Whether its client has seen a token.
+    has_begun: bool,
+    /// Pieces of its KV that were ever sent, the first one of this attempt, and how many are under way.
     pieces: u32,
+    first_piece: u32,
     flows: u32,
     /// Whether its last piece has been handed to the fabric.
     all_sent: bool,
@@ -69,16 +85,31 @@ pub(crate) struct Run<'a> {
     pub(crate) workload: &'a mut dyn Workload,
     pub(crate) routing: Routing,
     pub(crate) workers: Vec<Worker>,
+    /// What else is known of each of them.
+    pub(crate) fleet: Vec<Member>,
+    /// How to build one anew.
+    pub(crate) blueprint: Blueprint,
+    pub(crate) faults: Vec<Fault>,
     pub(crate) fabric: Box<dyn Fabric>,
     pub(crate) transfer: Option<TransferProgram>,
-    /// Pieces of KV under way, and how often the fabric has changed its mind since the last arrival.
+    /// Pieces of KV under way, and how often the fabric has shared links anew at which instant.
     pub(crate) under_way: u64,
-    pub(crate) turns: u64,
+    pub(crate) turns: (SimTime, u64),
+    /// Requests whose pieces were cancelled, and the first piece that is wanted all the same.
+    pub(crate) cancelled: HashMap<RequestId, u32>,
     pub(crate) metrics: Metrics,
     pub(crate) observers: &'a mut [Box<dyn Observer>],
     pub(crate) steps: StepQueue,
     /// Workers that wait for a copy to the host before they can go on.
     pub(crate) copies: StepQueue,
+    pub(crate) timers: Timers,
+    /// By [`Limit`](crate::timers::Limit).
+    pub(crate) limits: [Deadlines; 4],
+    pub(crate) limiter: Limiter,
+    pub(crate) retry: RetryConfig,
+    pub(crate) health: HealthCheckConfig,
+    /// The pauses before attempts.
+    pub(crate) pauses: Pcg64Mcg,
     pub(crate) live: LiveTable,
     /// Workers that choose a step now: idle ones that may have work, and those that overlap.
     pub(crate) awake: Vec<WorkerId>,
@@ -112,6 +143,14 @@ impl LiveTable {
         self.table.get_mut(id.index())?.as_deref_mut()
     }
 
+    fn look(&self, id: RequestId) -> Option<&Live> {
+        self.table.get(id.index())?.as_deref()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Live> {
+        self.table.iter().flatten().map(|live| &**live)
+    }
+
     fn get(&mut self, id: RequestId) -> &mut Live {
         self.find(id).expect("an unfinished request is in the table")
     }
@@ -122,20 +161,34 @@ impl LiveTable {
     }
 
     fn first(&self) -> Option<&Live> {
-        self.table.iter().flatten().next().map(|live| &**live)
+        self.all().next()
     }
 }
 
 impl Run<'_> {
     /// Runs until nothing is left to happen.
     pub(crate) fn run(&mut self) -> Result<(), EngineError> {
+        self.schedule_faults();
         loop {
+            let arrival = self.workload.peek();
+            if self.live.len == 0 && arrival.is_none() {
+                // Nobody is there any more whom a fault could meet.
+                self.timers.clear();
+            }
             let next = next_event([
                 self.steps.peek(),
                 self.copies.peek(),
                 self.fabric.peek(),
-                self.workload.peek(),
+                self.next_timer(),
+                arrival,
             ]);
+            // Where nothing else will ever happen, patience that ends is no way out of a deadlock.
+            let is_stuck = matches!(next, Some((_, Class::Timer))) && {
+                let others = [self.steps.peek(), self.copies.peek(), self.fabric.peek(), arrival];
+                let timers = [self.timers.peek(), self.limiter.next()];
+                others.into_iter().chain(timers).all(|at| at.is_none()) && self.awake.is_empty()
+            };
+            let next = next.filter(|_| !is_stuck);
             match next {
                 Some((at, class)) if at <= self.now || self.awake.is_empty() => {
                     self.now = self.now.max(at);
@@ -147,6 +200,7 @@ impl Run<'_> {
                             }
                         }
                         Class::Delivery => self.delivery()?,
+                        Class::Timer => self.timer()?,
                         Class::Arrival => self.arrival()?,
                     }
                 }
@@ -223,121 +277,24 @@ impl Run<'_> {
         self.emit(&Event::Arrived { request: &request, after });
         let id = request.id;
         let routing_key = request.labels.routing_key.map(|key| RoutingKey::of(&key.to_string()));
-        let (prefill, decode) = self.route(&request, routing_key)?;
-        self.emit(&Event::Routed { id, prefill, decode });
-        let (now, prompt) = (self.now, request.prompt.tokens());
-        let place = |workers: &mut Vec<Worker>, worker: WorkerId| {
-            let rank = workers[worker.index()].next_rank(now, prompt);
-            Place { worker, rank, slot: None }
+        let nowhere = Place { worker: WorkerId(0), rank: 0, slot: None };
+        let live = Live {
+            request,
+            routing_key,
+            prefill: nowhere,
+            decode: nowhere,
+            attempts: 0,
+            is_placed: false,
+            has_token: false,
+            is_reserved: false,
+            has_begun: false,
+            pieces: 0,
+            first_piece: 0,
+            flows: 0,
+            all_sent: false,
         };
-        let prefill = place(&mut self.workers, prefill);
-        let is_pair = matches!(self.routing, Routing::Pair(_));
-        let decode = if is_pair { place(&mut self.workers, decode) } else { prefill };
-        let live =
-            Live { request, routing_key, prefill, decode, pieces: 0, flows: 0, all_sent: false };
         self.live.insert(id, live);
-
-        // A pair reserves memory on the decode worker first; only then may the prompt be computed.
-        // Whether the prefill worker can ever hold it is asked before anything is promised.
-        let asked = if is_pair {
-            let tokens = self.live.get(id).request.prompt.tokens();
-            let prefill_limits = self.batch(prefill).config().clone();
-            match prefill_limits.check_prompt(id, tokens) {
-                Ok(()) => self.submit_decode(id),
-                Err(error) => Err((prefill.worker, error)),
-            }
-        } else {
-            self.submit_prefill(id)
-        };
-        match asked {
-            Ok(worker) => {
-                self.wake(worker);
-                Ok(())
-            }
-            Err((_, SchedError::PromptTooLong { .. })) if self.oversized == Oversized::Refuse => {
-                self.refuse(id)
-            }
-            Err((_, SchedError::QueueFull { .. })) => self.refuse(id),
-            Err((worker, error)) => Err(self.worker_error(worker, error)),
-        }
-    }
-
-    fn route(
-        &mut self,
-        request: &Request,
-        routing_key: Option<RoutingKey>,
-    ) -> Result<(WorkerId, WorkerId), EngineError> {
-        let asked = RouteRequest::new(&request.prompt, self.now).with_routing_key(routing_key);
-        let chosen = match &mut self.routing {
-            Routing::One(router) => router.route(&asked).map(|worker| (worker, worker)),
-            Routing::Pair(router) => router.route(&asked).map(|pair| (pair.prefill, pair.decode)),
-        };
-        let (at, seed) = (self.now, self.seed);
-        chosen.map_err(|source| EngineError::Router { at, seed, source })
-    }
-
-    fn submission(&mut self, id: RequestId) -> Submission {
-        let now = self.now;
-        let request = &self.live.get(id).request;
-        Submission {
-            id,
-            prompt: request.prompt.clone(),
-            output_content: output_content(id),
-            max_new_tokens: TokenCount::from(request.max_new_tokens),
-            stop_after: TokenCount::from(request.output_len),
-            ignore_eos: request.ignore_eos,
-            arrival: now,
-            labels: request.labels,
-        }
-    }
-
-    fn submit_prefill(&mut self, id: RequestId) -> Result<WorkerId, (WorkerId, SchedError)> {
-        let submission = self.submission(id);
-        let place = self.live.get(id).prefill;
-        let slot = self.batch(place).submit(submission).map_err(|error| (place.worker, error))?;
-        self.live.get(id).prefill.slot = Some(slot);
-        self.emit(&Event::Queued { id });
-        Ok(place.worker)
-    }
-
-    fn submit_decode(&mut self, id: RequestId) -> Result<WorkerId, (WorkerId, SchedError)> {
-        let submission = self.submission(id);
-        let place = self.live.get(id).decode;
-        let slot = self.batch(place).submit(submission).map_err(|error| (place.worker, error))?;
-        self.live.get(id).decode.slot = Some(slot);
-        Ok(place.worker)
-    }
-
-    fn refuse(&mut self, id: RequestId) -> Result<(), EngineError> {
-        self.emit(&Event::Refused { id });
-        self.leave(id, 0, Outcome::Abandoned)
-    }
-
-    /// A request leaves the system: the router and the workload are told.
-    fn leave(
-        &mut self,
-        id: RequestId,
-        output: TokenCount,
-        outcome: Outcome,
-    ) -> Result<(), EngineError> {
-        let live = self.live.remove(id);
-        let (routing_key, at) = (live.routing_key, self.now);
-        let told = match &mut self.routing {
-            Routing::One(router) => {
-                let worker = live.prefill.worker;
-                router.finished(&Response { worker, routing_key, outcome, at })
-            }
-            Routing::Pair(router) => {
-                let pair = PdPair { prefill: live.prefill.worker, decode: live.decode.worker };
-                let (prefill, decode) = (outcome, outcome);
-                router.finished(&PdResponse { pair, routing_key, prefill, decode, at })
-            }
-        };
-        let seed = self.seed;
-        told.map_err(|source| EngineError::Router { at, seed, source })?;
-        let output_len = u32::try_from(output).unwrap_or(u32::MAX);
-        self.workload.on_finished(&Finished { id, at: self.now, output_len });
-        Ok(())
+        self.let_in(id)
     }
 
     // --- what ranks tell --------------------------------------------------------------------
@@ -365,7 +322,23 @@ impl Run<'_> {
         let sends = mode == DisaggregationMode::Prefill;
         let state = &self.workers[worker.index()];
         let decodes_from = state.ranks[rank].batch.running().steps() + 1;
-        let rank = state.batch_name(rank);
+        let name = state.batch_name(rank);
+        let (slot, id) = notice.subject();
+        let is_current = self.live.look(id).is_some_and(|live| {
+            let place = if mode == DisaggregationMode::Decode { live.decode } else { live.prefill };
+            (place.worker, place.rank, place.slot) == (worker, rank, Some(slot))
+        });
+        if !is_current {
+            // It was given up while a step worked on it; observers have it in the batch until now.
+            if matches!(
+                notice,
+                Notice::Cancelled { .. } | Notice::Finished { .. } | Notice::Retracted { .. }
+            ) {
+                self.emit(&Event::Left { id, worker, rank: name });
+            }
+            return Ok(());
+        }
+        let rank = name;
         match notice {
             Notice::Admitted { id, cached, host, again, .. } => {
                 self.emit(&Event::Admitted { id, cached, host, again });
@@ -382,15 +355,23 @@ impl Run<'_> {
                     self.live.get(id).all_sent = last;
                     self.send(id, tokens)?;
                 } else if last {
+                    self.live.get(id).has_begun = true;
                     self.emit(&Event::Token { id, worker, rank, decodes_from });
                 }
             }
             Notice::Preallocated { id, .. } => {
-                let asked = self.submit_prefill(id);
-                let prefill = asked.map_err(|(worker, error)| self.worker_error(worker, error))?;
-                self.wake(prefill);
+                let live = self.live.get(id);
+                live.is_reserved = true;
+                let attempt = live.attempts;
+                self.limits[Limit::Waiting as usize].start(self.now, id, attempt);
+                match self.submit_prefill(id) {
+                    Ok(prefill) => self.wake(prefill),
+                    Err((_, SchedError::QueueFull { .. })) => self.turned_away(id)?,
+                    Err((worker, error)) => return Err(self.worker_error(worker, error)),
+                }
             }
             Notice::Prebuilt { id, .. } => {
+                self.live.get(id).has_begun = true;
                 self.emit(&Event::Token { id, worker, rank, decodes_from });
             }
             Notice::Resumed { id, .. } => {
@@ -399,11 +380,24 @@ impl Run<'_> {
             Notice::Accepted { id, tokens, .. } => {
                 self.emit(&Event::Accepted { id, worker, rank, tokens });
             }
-            Notice::Aborted { id, .. } => self.refuse(id)?,
+            Notice::Aborted { id, .. } => {
+                let live = self.live.get(id);
+                let side = if mode == DisaggregationMode::Decode {
+                    &mut live.decode
+                } else {
+                    &mut live.prefill
+                };
+                side.slot = None;
+                if live.has_begun {
+                    self.attempt_failed(id, None, Failure::OutOfMemory)?;
+                } else {
+                    self.turned_away(id)?;
+                }
+            }
             Notice::Retracted { id, .. } => self.emit(&Event::Retracted { id, worker, rank }),
             Notice::Finished { id, generated, .. } => {
                 self.emit(&Event::Finished { id, worker, rank, generated });
-                self.leave(id, generated, Outcome::Success)?;
+                self.finished(id, generated)?;
             }
             _ => {}
         }

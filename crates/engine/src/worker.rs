@@ -106,6 +106,7 @@ impl Worker {
                 host.start(now, &mut rank.batch);
                 host.poll(now, &mut rank.batch);
             }
+            rank.batch.leave_cancelled();
             let mode = rank.scheduler.next_step(&mut rank.batch, now)?;
             rank.batch.begin_step(mode)?;
             if let Some(host) = &mut rank.host {

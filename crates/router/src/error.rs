@@ -81,6 +81,19 @@ pub enum RouteError {
 }
 
 impl RouteError {
+    /// Whether the router answers the request with status 503, and tries it again later: no worker
+    /// may be chosen now, or none for this request.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::NoWorkers { .. } | Self::NoAvailableWorker { .. } | Self::NotPlaced { .. } => {
+                true
+            }
+            Self::Pool { source, .. } => source.is_unavailable(),
+            _ => false,
+        }
+    }
+
     /// Whether `value` is in the range that `allowed` describes.
     pub(crate) fn check<N: PartialOrd + fmt::Display>(
         field: &'static str,

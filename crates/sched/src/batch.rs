@@ -55,6 +55,8 @@ pub struct BatchState {
     pub(crate) receiving: usize,
     pub(crate) received: VecDeque<Slot>,
     pub(crate) inflight: usize,
+    /// Requests that were cancelled while a step worked on them.
+    pub(crate) cancelled: Vec<Slot>,
     /// Set when a request leaves the running or the last batch.
     pub(crate) shrank: bool,
     /// Prompt tokens that were computed here, ever.
@@ -105,6 +107,7 @@ impl BatchState {
             receiving: 0,
             received: VecDeque::new(),
             inflight: 0,
+            cancelled: Vec::new(),
             shrank: false,
             processed: 0,
             now: SimTime::ZERO,
@@ -396,6 +399,7 @@ impl BatchState {
 
     /// The request is gone; its place can be used again.
     pub(crate) fn forget(&mut self, slot: Slot) {
+        self.cancelled.retain(|cancelled| *cancelled != slot);
         let req = self.req_mut(slot);
         req.stage = Stage::Gone;
         // What was launched for it finds nobody.

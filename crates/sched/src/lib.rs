@@ -45,6 +45,7 @@
 
 mod adder;
 mod batch;
+mod cancel;
 mod config;
 mod decode;
 mod delayer;

@@ -79,6 +79,13 @@ pub enum Notice {
         /// The request.
         id: RequestId,
     },
+    /// It was cancelled while a step worked on it, and left now.
+    Cancelled {
+        /// Its place, free again.
+        slot: Slot,
+        /// The request.
+        id: RequestId,
+    },
     /// It has all its tokens and left.
     Finished {
         /// Its place, free again.
@@ -88,4 +95,23 @@ pub enum Notice {
         /// Tokens generated.
         generated: TokenCount,
     },
+}
+
+impl Notice {
+    /// The request, and its place.
+    #[must_use]
+    pub fn subject(&self) -> (Slot, RequestId) {
+        match *self {
+            Self::Admitted { slot, id, .. }
+            | Self::Extended { slot, id, .. }
+            | Self::Retracted { slot, id, .. }
+            | Self::Preallocated { slot, id }
+            | Self::Prebuilt { slot, id }
+            | Self::Resumed { slot, id }
+            | Self::Aborted { slot, id }
+            | Self::Cancelled { slot, id }
+            | Self::Accepted { slot, id, .. }
+            | Self::Finished { slot, id, .. } => (slot, id),
+        }
+    }
 }

@@ -156,6 +156,11 @@ impl Gaps {
         }
     }
 
+    /// All batches of the worker are lost.
+    pub(crate) fn forget(&mut self, worker: WorkerId) {
+        self.ranks[worker.index()].clear();
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.count
     }

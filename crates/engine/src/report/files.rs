@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sglsim_units::{Seconds, SimTime};
 
 use super::Report;
+use crate::observer::Failure;
 use crate::scenario::Scenario;
 
 /// A report could not be written.
@@ -102,6 +103,8 @@ impl Report {
             "e2e_latency_s",
             "retractions",
             "refused",
+            "failed",
+            "retries",
         ])?;
         let time = |at: Option<SimTime>| at.map(|at| at.seconds().to_string()).unwrap_or_default();
         let span = |s: Option<Seconds>| s.map(|s| s.get().to_string()).unwrap_or_default();
@@ -128,6 +131,8 @@ impl Report {
                 span(record.e2e()),
                 record.retractions.to_string(),
                 u8::from(record.refused).to_string(),
+                record.failed.map(Failure::name).unwrap_or_default().to_owned(),
+                record.retries.to_string(),
             ])?;
         }
         csv.flush()

@@ -30,6 +30,8 @@ impl Report {
         put("duration", json!(self.duration.get()));
         put("completed", json!(self.completed));
         put("refused", json!(self.refused));
+        put("failed", json!(self.failed));
+        put("retries", json!(self.retries));
         put("total_input_tokens", json!(self.total_input_tokens));
         put("total_output_tokens", json!(self.total_output_tokens));
         put("total_cached_tokens", json!(self.total_cached_tokens));

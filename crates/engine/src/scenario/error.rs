@@ -87,6 +87,16 @@ pub enum ScenarioError {
         /// What is allowed.
         allowed: String,
     },
+    /// Two entries of the fault schedule are about the same thing at the same time.
+    #[error("`faults[{first}]` and `faults[{second}]` overlap: {what}")]
+    Overlap {
+        /// The first one, from 0.
+        first: usize,
+        /// The second one.
+        second: usize,
+        /// What they have in common.
+        what: String,
+    },
     /// Several things, found in one go.
     #[error("{} things are wrong:{}", all.len(), list(all))]
     Several {

@@ -33,16 +33,21 @@ impl Run<'_> {
     /// A flow has arrived. With the last one, the request leaves the prefill worker and is ready on
     /// the decode worker.
     pub(super) fn delivery(&mut self) -> Result<(), EngineError> {
+        let now = self.now;
         let Some(delivery) = self.fabric.pop() else {
-            // Links are shared in another way from now on. What is under way can do so only so often.
-            self.turns += 1;
-            if self.turns > 4 * self.under_way {
+            // Links are shared in another way from now on. At one instant, those under way can bring that
+            // about only so often.
+            let (at, times) = self.turns;
+            self.turns = (now, if at == now { times + 1 } else { 1 });
+            if self.turns.1 > 4 * self.under_way {
                 return Err(self.fabric_error("FABRIC-3 `pop` gives what `peek` announced"));
             }
             return Ok(());
         };
-        self.turns = 0;
         let id = delivery.flow.request;
+        if self.cancelled.get(&id).is_some_and(|wanted| delivery.flow.piece < *wanted) {
+            return Ok(());
+        }
         if self.live.find(id).is_none_or(|live| live.flows == 0) {
             return Err(self.fabric_error("FABRIC-1 every flow arrives, exactly once"));
         }

@@ -60,7 +60,7 @@ impl Run<'_> {
         if any {
             let worker = &mut self.workers[id.index()];
             let features = worker.measure_step(serial);
-            let seconds = worker.step_seconds(&features);
+            let seconds = worker.step_seconds(&features) * self.fleet[id.index()].slowdown;
             let cost = worker.checked(now, seconds, &features)?;
             step = Some(Step { cost, features });
         } else if let Some(done) = self.workers[id.index()].next_copy_done() {

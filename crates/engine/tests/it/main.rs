@@ -8,6 +8,7 @@ mod alone;
 mod bad_input;
 mod experts;
 mod fabric;
+mod faults;
 mod files;
 mod hicache;
 mod laws;

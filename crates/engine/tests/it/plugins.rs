@@ -47,7 +47,9 @@ fn a_cost_that_is_no_duration() {
 #[test]
 fn a_cost_out_of_all_proportion_is_still_a_run() {
     for (cost, end) in [(0.0, 0.0), (1e-300, 2e-299), (1e300, 2e301), (f64::MAX, f64::MAX)] {
-        let report = simulation().cost_model(move |_, _| Box::new(Costs(cost))).run().unwrap();
+        let patient = base_with(&[("router.request_timeout_secs", &f64::MAX.to_string())]);
+        let simulation = Simulation::new(patient).unwrap();
+        let report = simulation.cost_model(move |_, _| Box::new(Costs(cost))).run().unwrap();
         assert_eq!(report.completed, 1);
         assert!((report.duration.get() - end).abs() <= end * 1e-9, "{cost}: {}", report.duration);
         let json = report.to_json().to_string();

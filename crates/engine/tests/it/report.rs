@@ -44,7 +44,7 @@ fn an_empty_field_is_a_time_that_never_came() {
     assert_eq!(report.output_throughput(), 0.0);
     let [json, csv] = bytes(&report, &scenario);
     let line = csv.lines().nth(1).unwrap();
-    assert_eq!(line, "0,0,500,0,0,0,0,0,,,,,,,,,0,1");
+    assert_eq!(line, "0,0,500,0,0,0,0,0,,,,,,,,,0,1,,0");
     assert!(!json.contains("null"), "an empty run has no NaN: {json}");
 }
 

@@ -77,6 +77,14 @@ fn run_slowed(scenario: &Scenario, k: f64) -> Report {
     if let PolicyConfig::CacheAware(config) = &mut scenario.router.policy {
         config.eviction_interval = Seconds::new(config.eviction_interval.get() * k).unwrap();
     }
+    let router = &mut scenario.router;
+    for limit in [
+        &mut router.request_timeout_secs,
+        &mut router.bootstrap_timeout,
+        &mut router.waiting_timeout,
+    ] {
+        *limit = Seconds::new(limit.get() * k).unwrap();
+    }
     let streams = RngStreams::new(scenario.seed);
     let workload = scenario.workload.build(".".as_ref(), streams).unwrap();
     Simulation::new(scenario)

@@ -3,8 +3,8 @@
 use proptest::option;
 use proptest::prelude::*;
 use sglsim_engine::{
-    CacheAwareConfig, Deployment, EvictionPolicy, PolicyConfig, PoolConfig, Report, Scenario,
-    SchedulePolicyName, Seconds, Simulation,
+    CacheAwareConfig, Deployment, EvictionPolicy, Fault, PolicyConfig, PoolConfig, Report,
+    Scenario, SchedulePolicyName, Seconds, SimTime, Simulation,
 };
 
 /// So many cases, or what `PROPTEST_CASES` says.
@@ -43,6 +43,60 @@ pub(crate) fn pair_with(fields: &[(&str, &str)]) -> Scenario {
     let pools = "Disaggregated(prefill: (tp_size: 4), decode: (tp_size: 4))";
     let all = [&[("deployment", pools)], fields].concat();
     base_with(&all)
+}
+
+/// Scenarios in which workers die, restart and slow down, links fail and clients go away.
+pub(crate) fn faulty() -> impl Strategy<Value = Scenario> {
+    let seconds = |s: f64| Seconds::new(s).unwrap();
+    let at = |s: f64| SimTime::new(s).unwrap();
+    let client = option::weighted(0.4, (0.01_f64..1.5).prop_map(seconds));
+    let times = [0.0_f64..1.0, 0.001..0.5];
+    let crash = (any::<u32>(), times[0].clone(), option::of(times[1].clone()));
+    let slow = (any::<u32>(), times[0].clone(), times[1].clone(), 1.0_f64..20.0);
+    let link =
+        (any::<u32>(), times[0].clone(), times[1].clone(), prop_oneof![Just(0.0), Just(0.3)]);
+    let rolling = option::of((0_usize..2, 0.0_f64..0.5, 0.001_f64..0.2));
+    let router = (any::<bool>(), option::weighted(0.3, 1_i64..40), option::of(0.02_f64..0.5));
+    (scenarios(), client, option::of(crash), option::of(slow), option::of(link), rolling, router)
+        .prop_map(move |(mut scenario, client, crash, slow, link, rolling, router)| {
+            let (prefill, decode) = match &scenario.deployment {
+                Deployment::Aggregated(pool) => (pool.workers, 0),
+                Deployment::Disaggregated { prefill, decode } => (prefill.workers, decode.workers),
+            };
+            let workers = prefill + decode;
+            scenario.client_timeout = client;
+            if let Some((worker, from, down)) = crash
+                && rolling.is_none()
+            {
+                let down = down.map(seconds);
+                scenario.faults.push(Fault::Crash { worker: worker % workers, at: at(from), down });
+            }
+            if let Some((worker, from, lasts, factor)) = slow {
+                let (worker, until) = (worker % workers, at(from + lasts));
+                scenario.faults.push(Fault::Slow { worker, at: at(from), until, factor });
+            }
+            if let Some((worker, from, lasts, bandwidth)) = link
+                && decode > 0
+            {
+                let (worker, until) = (worker % workers, at(from + lasts));
+                scenario.faults.push(Fault::Adapters { worker, at: at(from), until, bandwidth });
+            }
+            if let Some((pool, from, down)) = rolling {
+                let pool = if decode > 0 { ["prefill", "decode"][pool] } else { "worker" };
+                let (pool, at, down) = (pool.to_owned(), at(from), seconds(down));
+                scenario.faults.push(Fault::RollingRestart { pool, at, down });
+            }
+            let (retries, limit, timeout) = router;
+            scenario.router.retry.disable_retries = !retries;
+            scenario.router.circuit_breaker.cb_timeout_duration_secs = seconds(0.3);
+            scenario.router.health_check.health_check_interval_secs = seconds(0.05);
+            scenario.router.limits.max_concurrent_requests = limit.unwrap_or(-1);
+            if let Some(timeout) = timeout {
+                scenario.router.request_timeout_secs = seconds(timeout * 4.0);
+                scenario.router.waiting_timeout = seconds(timeout);
+            }
+            scenario
+        })
 }
 
 pub(crate) fn run(scenario: &Scenario) -> Report {

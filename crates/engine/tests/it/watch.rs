@@ -70,7 +70,10 @@ impl Observer for TokenTimes {
             Event::Resumed { id, worker, rank, decodes_from } => {
                 self.batch(worker, rank).push((id, decodes_from));
             }
-            Event::Retracted { id, worker, rank } | Event::Finished { id, worker, rank, .. } => {
+            Event::WorkerDown { worker } => self.batches.retain(|((of, _), _)| *of != worker),
+            Event::Retracted { id, worker, rank }
+            | Event::Left { id, worker, rank }
+            | Event::Finished { id, worker, rank, .. } => {
                 self.batch(worker, rank).retain(|(member, _)| *member != id);
             }
             Event::Accepted { id, tokens, .. } => {
