@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sglsim_engine::ReportFolder;
+
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Progress;
@@ -39,9 +41,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let requests = simulation.prepare_workload()?.total();
     let scenario = relocated(simulation.scenario().clone(), arguments.scenario.folder())?;
     let plan = simulation.plan().clone();
+    let folder = arguments.out.as_deref().map(ReportFolder::create).transpose()?;
+    let simulation = match &folder {
+        Some(folder) => simulation.on_record(folder.records()?),
+        None => simulation.on_record(|_, _| ()),
+    };
     let report = simulation.observer(Box::new(Progress::new(requests))).run()?;
-    if let Some(folder) = &arguments.out {
-        report.write_to(folder, &scenario)?;
+    if let Some(folder) = folder {
+        folder.finish(&report, &scenario)?;
     }
     if arguments.json {
         let json = serde_json::to_string_pretty(&report.to_json())?;

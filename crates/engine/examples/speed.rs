@@ -67,13 +67,13 @@ fn run(
     let mut simulation = Simulation::new(scenario)?;
     simulation.prepare_workload()?;
     let start = Instant::now();
-    let report = simulation.run()?;
+    let report = simulation.on_record(|_, _| ()).run()?;
     let seconds = start.elapsed().as_secs_f64();
     let steps: u64 = report.pools.iter().map(|pool| pool.prefill_steps + pool.decode_steps).sum();
     let memory = peak_memory().map_or("?".to_owned(), |memory| memory.to_string());
     println!(
         "{name:<34} {seconds:>8.3} s {:>9} requests {:>6.2} M steps/s {memory:>6} MB   {others}",
-        report.requests.len(),
+        report.completed,
         steps as f64 / seconds / 1e6,
     );
     Ok(report)

@@ -7,7 +7,7 @@ use sglsim_expr::Values;
 use sglsim_radix::{PageSize, PrefixCache};
 use sglsim_router::{Limiter, PdRouter, RoutePolicy, Router};
 use sglsim_sched::{SchedulePolicy, Scheduler, SchedulerConfig};
-use sglsim_units::{HashMap, RngStreams, SimTime, WorkerId};
+use sglsim_units::{HashMap, RequestId, RngStreams, SimTime, WorkerId};
 use sglsim_workload::Workload;
 
 use crate::blueprint::Blueprint;
@@ -15,7 +15,7 @@ use crate::cost::CostModel;
 use crate::error::EngineError;
 use crate::event::StepQueue;
 use crate::fabric::Fabric;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, OnRecord, RequestRecord};
 use crate::observer::Observer;
 use crate::plan::{DeploymentPlan, PoolPlan};
 use crate::report::{Report, RunFacts};
@@ -52,6 +52,7 @@ pub struct Simulation {
     base: PathBuf,
     blueprint: Blueprint,
     workload: Option<Box<dyn Workload>>,
+    on_record: Option<OnRecord>,
     routing: [Option<Box<dyn RoutePolicy>>; 2],
     fabric: Option<Box<dyn Fabric>>,
     observers: Vec<Box<dyn Observer>>,
@@ -104,6 +105,7 @@ impl Simulation {
             base: base.to_owned(),
             blueprint,
             workload: None,
+            on_record: None,
             routing: [None, None],
             fabric: None,
             observers: Vec::new(),
@@ -200,6 +202,20 @@ impl Simulation {
         self
     }
 
+    /// Hands the record of every request over, in order of arrival, as soon as it and all before it have left,
+    /// instead of keeping them: then a run needs memory for the requests that are in the system only, and the
+    /// report has no [`Report::requests`]. Do nothing with them if totals are all you ask for.
+    ///
+    /// [`ReportFolder::records`](crate::ReportFolder::records) writes them to a file.
+    #[must_use]
+    pub fn on_record(
+        mut self,
+        take: impl FnMut(RequestId, &RequestRecord) + Send + 'static,
+    ) -> Self {
+        self.on_record = Some(Box::new(take));
+        self
+    }
+
     /// Adds an observer.
     #[must_use]
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
@@ -270,7 +286,10 @@ impl Simulation {
             oversized: self.scenario.oversized_requests,
             workload: workload.as_mut(),
             routing,
-            metrics: Metrics::new(workers.iter().map(|worker| worker.ranks.len()).collect()),
+            metrics: Metrics::new(
+                workers.iter().map(|worker| worker.ranks.len()).collect(),
+                self.on_record,
+            ),
             workers,
             fleet,
             blueprint: self.blueprint,

@@ -65,7 +65,7 @@ pub use fabric::{
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Failure, Observer};
 pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
-pub use report::{Bottleneck, PoolReport, Report, Resource, Slo, WriteError};
+pub use report::{Bottleneck, PoolReport, Report, ReportFolder, Resource, Slo, WriteError};
 pub use scenario::{
     Deployment, Fault, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
     ScenarioError, Sharing,

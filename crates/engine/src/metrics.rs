@@ -1,5 +1,7 @@
 //! The metrics of a run, gathered by an observer: what users feel and how busy the workers are.
 
+mod counted;
+mod ledger;
 mod stats;
 mod tokens;
 
@@ -8,6 +10,7 @@ use sglsim_units::{RequestId, Seconds, SimTime, TokenCount, WorkerId};
 
 use crate::observer::{Event, Failure, Observer};
 
+pub(crate) use ledger::{Ledger, OnRecord};
 pub use stats::Summary;
 pub(crate) use tokens::Gaps;
 
@@ -114,7 +117,7 @@ pub(crate) struct WorkerRecord {
 /// Gathers the records that a report is made of.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    pub(crate) requests: Vec<RequestRecord>,
+    pub(crate) ledger: Ledger,
     pub(crate) workers: Vec<WorkerRecord>,
     pub(crate) gaps: Gaps,
     ranks: Vec<usize>,
@@ -127,9 +130,9 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Of workers with so many attention ranks each.
-    pub(crate) fn new(ranks: Vec<usize>) -> Self {
+    pub(crate) fn new(ranks: Vec<usize>, taker: Option<OnRecord>) -> Self {
         Self {
-            requests: Vec::new(),
+            ledger: Ledger::new(taker),
             workers: vec![WorkerRecord::default(); ranks.len()],
             gaps: Gaps::new(ranks.len()),
             ranks,
@@ -141,7 +144,7 @@ impl Metrics {
     }
 
     fn record(&mut self, id: RequestId) -> &mut RequestRecord {
-        &mut self.requests[id.index()]
+        self.ledger.get(id)
     }
 
     fn kv_level(&mut self, at: SimTime, worker: WorkerId, rank: usize, used: TokenCount) {
@@ -161,8 +164,8 @@ impl Observer for Metrics {
         self.last_event = at;
         match *event {
             Event::Arrived { request, .. } => {
-                debug_assert_eq!(request.id.index(), self.requests.len());
-                self.requests.push(RequestRecord {
+                debug_assert_eq!(request.id.index(), self.ledger.arrived());
+                self.ledger.push(RequestRecord {
                     arrival: at,
                     prompt_tokens: request.prompt.tokens(),
                     ..RequestRecord::default()
@@ -178,6 +181,7 @@ impl Observer for Metrics {
             Event::Refused { id } => {
                 self.record(id).refused = true;
                 self.in_flight -= 1;
+                self.ledger.close();
             }
             Event::Retried { id, .. } => {
                 let record = self.record(id);
@@ -190,6 +194,7 @@ impl Observer for Metrics {
             Event::Failed { id, reason } => {
                 self.record(id).failed = Some(reason);
                 self.in_flight -= 1;
+                self.ledger.close();
             }
             Event::Left { id, worker, rank } => self.gaps.finished(id, worker, rank),
             Event::WorkerDown { worker } => self.gaps.forget(worker),
@@ -254,6 +259,7 @@ impl Observer for Metrics {
                 record.finished = Some(at);
                 record.output_tokens = generated;
                 self.in_flight -= 1;
+                self.ledger.close();
             }
             Event::Sent { .. }
             | Event::Delivered { .. }

@@ -6,10 +6,10 @@ mod slo;
 
 use sglsim_units::{Seconds, TokenCount};
 
-use crate::metrics::{Metrics, RequestRecord, Summary};
+use crate::metrics::{Ledger, Metrics, RequestRecord, Summary};
 use crate::plan::DeploymentPlan;
 
-pub use files::WriteError;
+pub use files::{ReportFolder, WriteError};
 pub use slo::{Bottleneck, Resource, Slo};
 
 /// What a run found.
@@ -68,7 +68,8 @@ pub struct Report {
     pub max_concurrent_requests: u64,
     /// Each pool.
     pub pools: Vec<PoolReport>,
-    /// Each request, in order of arrival.
+    /// Each request, in order of arrival; empty if [`Simulation::on_record`](crate::Simulation::on_record)
+    /// took them.
     pub requests: Vec<RequestRecord>,
 }
 
@@ -109,16 +110,10 @@ pub struct PoolReport {
 
 impl Report {
     pub(crate) fn new(plan: &DeploymentPlan, run: RunFacts, metrics: Metrics) -> Self {
-        let Metrics { requests, workers, gaps, peak_in_flight, .. } = metrics;
-        let done = || requests.iter().filter(|record| record.finished.is_some());
-        let seconds = |of: fn(&RequestRecord) -> Option<Seconds>| {
-            Summary::of(done().filter_map(of).map(Seconds::get).collect())
-        };
-        let first = requests.iter().map(|record| record.arrival).min().unwrap_or_default();
-        let last = done().filter_map(|record| record.finished).max().unwrap_or_default();
-        let duration = last.since(first);
-        let sum = |of: fn(&RequestRecord) -> u64| done().map(of).sum::<u64>();
-        let e2e = seconds(RequestRecord::e2e);
+        let Metrics { ledger, workers, gaps, peak_in_flight, .. } = metrics;
+        let Ledger { kept, totals, .. } = ledger;
+        let duration = totals.finish.since(totals.arrival.unwrap_or_default());
+        let e2e = totals.e2e.summary();
         let mut workers = workers.into_iter();
         let pools = (plan.pools.iter())
             .map(|pool| {
@@ -133,26 +128,26 @@ impl Report {
             latency_source: run.latency_source,
             formula_available: run.formula_available,
             duration,
-            completed: done().count() as u64,
-            refused: requests.iter().filter(|record| record.refused).count() as u64,
-            failed: requests.iter().filter(|record| record.failed.is_some()).count() as u64,
-            retries: requests.iter().map(|record| u64::from(record.retries)).sum(),
-            total_input_tokens: sum(|record| record.prompt_tokens),
-            total_output_tokens: sum(|record| record.output_tokens),
-            total_cached_tokens: sum(|record| record.cached_tokens),
-            total_host_cached_tokens: sum(|record| record.host_cached_tokens),
+            completed: totals.completed,
+            refused: totals.refused,
+            failed: totals.failed,
+            retries: totals.retries,
+            total_input_tokens: totals.input,
+            total_output_tokens: totals.output,
+            total_cached_tokens: totals.cached,
+            total_host_cached_tokens: totals.host_cached,
             gpus: plan.gpus(),
-            ttft: seconds(RequestRecord::ttft),
-            itl: Summary::of_gaps(&gaps),
-            tpot: seconds(RequestRecord::tpot),
+            ttft: totals.ttft.summary(),
+            itl: gaps.summary(),
+            tpot: totals.tpot.summary(),
             e2e,
-            queue_time: seconds(RequestRecord::queue_time),
-            transfer_time: seconds(RequestRecord::transfer_time),
-            retractions: requests.iter().map(|record| u64::from(record.retractions)).sum(),
+            queue_time: totals.queue_time.summary(),
+            transfer_time: totals.transfer_time.summary(),
+            retractions: totals.retractions,
             concurrency: ratio(e2e.mean * e2e.count as f64, duration.get()),
             max_concurrent_requests: peak_in_flight,
             pools,
-            requests,
+            requests: kept,
         }
     }
 

@@ -7,6 +7,7 @@ mod flow;
 mod stages;
 mod steps;
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use rand_pcg::Pcg64Mcg;
@@ -126,25 +127,29 @@ impl fmt::Debug for Run<'_> {
 /// Unfinished requests by id.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTable {
-    table: Vec<Option<Box<Live>>>,
+    /// Those from `start` on; nobody before it is left.
+    table: VecDeque<Option<Box<Live>>>,
+    start: usize,
     len: usize,
 }
 
 impl LiveTable {
     fn insert(&mut self, id: RequestId, live: Live) {
-        if self.table.len() <= id.index() {
-            self.table.resize_with(id.index() + 1, || None);
+        // Ids are in the order of arrival, and some leave as soon as they arrive.
+        let place = id.index() - self.start;
+        if self.table.len() <= place {
+            self.table.resize_with(place + 1, || None);
         }
-        self.table[id.index()] = Some(Box::new(live));
+        self.table[place] = Some(Box::new(live));
         self.len += 1;
     }
 
     fn find(&mut self, id: RequestId) -> Option<&mut Live> {
-        self.table.get_mut(id.index())?.as_deref_mut()
+        self.table.get_mut(id.index().checked_sub(self.start)?)?.as_deref_mut()
     }
 
     fn look(&self, id: RequestId) -> Option<&Live> {
-        self.table.get(id.index())?.as_deref()
+        self.table.get(id.index().checked_sub(self.start)?)?.as_deref()
     }
 
     fn all(&self) -> impl Iterator<Item = &Live> {
@@ -157,7 +162,11 @@ impl LiveTable {
 
     fn remove(&mut self, id: RequestId) -> Live {
         self.len -= 1;
-        *self.table[id.index()].take().expect("an unfinished request is in the table")
+        let live = self.table[id.index() - self.start].take();
+        while self.table.pop_front_if(|live| live.is_none()).is_some() {
+            self.start += 1;
+        }
+        *live.expect("an unfinished request is in the table")
     }
 
     fn first(&self) -> Option<&Live> {
@@ -271,7 +280,7 @@ impl Run<'_> {
         let Some(request) = self.workload.pop() else {
             return Err(self.workload_error("`pop` gives what `peek` announced"));
         };
-        if request.id.index() != self.metrics.requests.len() {
+        if request.id.index() != self.metrics.ledger.arrived() {
             return Err(self.workload_error("ids are 0, 1, 2, … in order of popping"));
         }
         self.emit(&Event::Arrived { request: &request, after });

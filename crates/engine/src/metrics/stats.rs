@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Gaps;
-
 /// A distribution in a few numbers, all in the unit of the sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -47,19 +45,6 @@ impl Summary {
             p95: percentile(&sample, 0.95),
             p99: percentile(&sample, 0.99),
             max: sample[sample.len() - 1],
-        }
-    }
-
-    pub(crate) fn of_gaps(gaps: &Gaps) -> Self {
-        Self {
-            count: gaps.count(),
-            mean: gaps.mean(),
-            std: gaps.std(),
-            p50: gaps.quantile(0.50),
-            p90: gaps.quantile(0.90),
-            p95: gaps.quantile(0.95),
-            p99: gaps.quantile(0.99),
-            max: gaps.max(),
         }
     }
 

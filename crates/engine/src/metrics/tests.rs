@@ -53,13 +53,13 @@ fn a_step_is_one_sample_for_all_who_were_in_the_last() {
     gaps.decode_step(at(2.75), (WORKER, 0, 1), 2); // both 0.25
     gaps.finished(A, WORKER, 0);
     gaps.decode_step(at(3.0), (WORKER, 0, 1), 1); // B: 0.25
-    assert_eq!(gaps.count(), 6);
-    close(gaps.mean(), (0.5 + 1.0 + 0.5 + 3.0 * 0.25) / 6.0);
-    assert_eq!(gaps.max(), 1.0);
+    assert_eq!(gaps.summary().count, 6);
+    close(gaps.summary().mean, (0.5 + 1.0 + 0.5 + 3.0 * 0.25) / 6.0);
+    assert_eq!(gaps.summary().max, 1.0);
     let squares: f64 = (0.25 + 1.0 + 0.25 + 3.0 * 0.0625) / 6.0;
-    close(gaps.std(), (squares - gaps.mean().powi(2)).sqrt());
-    assert!((gaps.quantile(0.5) - 0.25).abs() < 0.25e-3, "{}", gaps.quantile(0.5));
-    assert_eq!(gaps.quantile(1.0), 1.0, "no quantile is above the maximum");
+    close(gaps.summary().std, (squares - gaps.summary().mean.powi(2)).sqrt());
+    assert!((gaps.summary().p50 - 0.25).abs() < 0.25e-3, "{}", gaps.summary().p50);
+    assert_eq!(gaps.summary().p99, 1.0, "no quantile is above the maximum");
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn a_gap_goes_on_while_its_request_is_out_of_memory() {
     // Prefilled again, which gives the next token.
     gaps.token(at(7.0), B, (WORKER, 0, 1)); // B: 5
     gaps.decode_step(at(8.0), (WORKER, 0, 1), 1); // B: 1
-    assert_eq!((gaps.count(), gaps.max()), (5, 5.0));
-    close(gaps.mean(), 9.0 / 5.0);
+    assert_eq!((gaps.summary().count, gaps.summary().max), (5, 5.0));
+    close(gaps.summary().mean, 9.0 / 5.0);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_resumed_request_has_its_next_token_at_the_next_step() {
     gaps.decode_step(at(2.0), (WORKER, 0, 1), 1); // A: 1
     gaps.resumed(B, (WORKER, 0, 1));
     gaps.decode_step(at(4.5), (WORKER, 0, 1), 2); // A: 2.5, B: 3
-    assert_eq!((gaps.count(), gaps.max()), (3, 3.0));
-    close(gaps.mean(), 6.5 / 3.0);
+    assert_eq!((gaps.summary().count, gaps.summary().max), (3, 3.0));
+    close(gaps.summary().mean, 6.5 / 3.0);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn ranks_do_not_mix_and_a_single_token_has_no_gap() {
     gaps.token(at(1.0), B, (WORKER, 3, 1));
     gaps.finished(B, WORKER, 3);
     gaps.decode_step(at(2.0), (WORKER, 0, 1), 1);
-    assert_eq!((gaps.count(), gaps.mean()), (1, 1.0));
-    assert_eq!(Summary::of_gaps(&Gaps::new(2)), Summary::default());
+    assert_eq!((gaps.summary().count, gaps.summary().mean), (1, 1.0));
+    assert_eq!(Gaps::new(2).summary(), Summary::default());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn gaps_of_any_size_are_counted() {
         gaps.decode_step(at(gap), (WORKER, 0, 1), 1);
         gaps.finished(id, WORKER, 0);
     }
-    assert_eq!((gaps.count(), gaps.max()), (5, f64::MAX));
+    assert_eq!((gaps.summary().count, gaps.summary().max), (5, f64::MAX));
 }
 
 #[test]
@@ -143,6 +143,6 @@ fn a_step_under_way_is_not_that_of_a_request_that_joins_meanwhile() {
     gaps.token(at(2.0), B, (WORKER, 0, 3)); // the second step runs already
     gaps.decode_step(at(3.0), (WORKER, 0, 2), 1); // A: 1
     gaps.decode_step(at(4.0), (WORKER, 0, 3), 2); // A: 1, B: 2
-    assert_eq!((gaps.count(), gaps.max()), (4, 2.0));
-    assert_eq!(gaps.mean(), 5.0 / 4.0);
+    assert_eq!((gaps.summary().count, gaps.summary().max), (4, 2.0));
+    assert_eq!(gaps.summary().mean, 5.0 / 4.0);
 }

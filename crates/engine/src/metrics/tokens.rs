@@ -4,8 +4,10 @@
 //! decode step of their rank all have the same gap, which is one weighted sample; only requests that
 //! joined since have a gap of their own.
 
-use hdrhistogram::Histogram;
 use sglsim_units::{HashMap, RequestId, SimTime, WorkerId};
+
+use super::Summary;
+use super::counted::Counted;
 
 /// A request that has not decoded on its rank yet.
 #[derive(Clone, Copy, Debug)]
@@ -33,27 +35,12 @@ pub(crate) struct Gaps {
     ranks: Vec<Vec<Rank>>,
     /// Last token of requests that are out of memory, or whose drafts are verified.
     outside: HashMap<RequestId, SimTime>,
-    /// Gaps \[ns\].
-    histogram: Histogram<u64>,
-    count: u64,
-    sum: f64,
-    sum_of_squares: f64,
-    max: f64,
+    gaps: Counted,
 }
-
-const NANOS: f64 = 1e9;
 
 impl Gaps {
     pub(crate) fn new(workers: usize) -> Self {
-        Self {
-            ranks: vec![Vec::new(); workers],
-            outside: HashMap::default(),
-            histogram: Histogram::new(3).expect("three digits are allowed"),
-            count: 0,
-            sum: 0.0,
-            sum_of_squares: 0.0,
-            max: 0.0,
-        }
+        Self { ranks: vec![Vec::new(); workers], outside: HashMap::default(), gaps: Counted::new() }
     }
 
     fn rank(&mut self, worker: WorkerId, rank: usize) -> &mut Rank {
@@ -65,20 +52,7 @@ impl Gaps {
     }
 
     fn add(&mut self, gap: f64, weight: u64) {
-        if weight == 0 {
-            return;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a gap is not negative, and a cast saturates"
-        )]
-        let nanos = (gap * NANOS).round() as u64;
-        self.histogram.record_n(nanos, weight).expect("the histogram grows as needed");
-        self.count += weight;
-        self.sum += gap * weight as f64;
-        self.sum_of_squares += gap * gap * weight as f64;
-        self.max = self.max.max(gap);
+        self.gaps.add(gap, weight);
     }
 
     /// A prefill gave the request a token.
@@ -161,33 +135,8 @@ impl Gaps {
         self.ranks[worker.index()].clear();
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    pub(crate) fn mean(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
-    }
-
-    /// Population standard deviation \[s\].
-    pub(crate) fn std(&self) -> f64 {
-        let mean = self.mean();
-        if self.count == 0 {
-            return 0.0;
-        }
-        (self.sum_of_squares / self.count as f64 - mean * mean).max(0.0).sqrt()
-    }
-
-    /// Quantile `q` in \[0, 1\] \[s\].
-    pub(crate) fn quantile(&self, q: f64) -> f64 {
-        if self.count == 0 {
-            return 0.0;
-        }
-        // A bucket of the histogram ends a little above the gaps in it.
-        (self.histogram.value_at_quantile(q) as f64 / NANOS).min(self.max)
-    }
-
-    pub(crate) fn max(&self) -> f64 {
-        self.max
+    /// All gaps.
+    pub(crate) fn summary(&self) -> Summary {
+        self.gaps.summary()
     }
 }

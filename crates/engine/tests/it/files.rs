@@ -3,6 +3,10 @@
 use std::error::Error;
 use std::fs;
 
+use std::sync::{Arc, Mutex};
+
+use sglsim_engine::{Oversized, ReportFolder, RequestId, Simulation};
+
 use crate::scenarios::{base, base_with, run};
 
 const FILES: [&str; 3] = ["report.json", "requests.csv", "scenario.ron"];
@@ -97,4 +101,57 @@ fn an_unwritable_folder_is_an_error() {
     let error = run(&scenario).write_to(folder, &scenario).unwrap_err();
     assert_eq!(error.path(), folder);
     assert_eq!(error.to_string(), "cannot write `/proc/sglsim`");
+}
+
+/// More requests than fit at once, and some that never do.
+const LOAD: &str = r#"{"Synthetic": {"arrivals": {"Poisson": {"rate": 30.0}}, "input_len": {"Uniform": {"min": 1,
+    "max": 5200}}, "output_len": {"Uniform": {"min": 1, "max": 300}}, "requests": 300}}"#;
+
+/// Records that are written as requests leave make the same files as those that are kept.
+#[test]
+fn records_written_on_the_way_are_those_that_are_kept() {
+    let mut scenario = base_with(&[("workload", LOAD), ("deployment.max_total_tokens", "5000")]);
+    scenario.oversized_requests = Oversized::Refuse;
+    let kept = run(&scenario);
+    assert!(kept.refused > 0 && kept.completed > 200, "{} {}", kept.refused, kept.completed);
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    kept.write_to(one.path(), &scenario).unwrap();
+    let folder = ReportFolder::create(other.path()).unwrap();
+    let simulation = Simulation::new(scenario.clone()).unwrap();
+    let report = simulation.on_record(folder.records().unwrap()).run().unwrap();
+    assert!(report.requests.is_empty());
+    assert_eq!(names(other.path()).len(), 1, "no file has its name before the end");
+    folder.finish(&report, &scenario).unwrap();
+    assert_eq!(names(other.path()), FILES);
+    for file in FILES {
+        let [one, other] = [&one, &other].map(|folder| fs::read(folder.path().join(file)).unwrap());
+        assert!(one == other, "{file}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_leaves_no_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = ReportFolder::create(&place.path().join("a/b")).unwrap();
+    let mut scenario = base_with(&[("deployment.max_total_tokens", "100")]);
+    scenario.oversized_requests = Oversized::Error;
+    let simulation = Simulation::new(scenario).unwrap();
+    simulation.on_record(folder.records().unwrap()).run().unwrap_err();
+    drop(folder);
+    assert!(names(place.path()).is_empty());
+}
+
+/// They come in the order of arrival, each of them complete.
+#[test]
+fn records_come_in_order() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let taken = Arc::clone(&told);
+    let simulation = Simulation::new(base_with(&[("workload", LOAD)])).unwrap();
+    let report = simulation
+        .on_record(move |id, record| taken.lock().unwrap().push((id, record.finished)))
+        .run()
+        .unwrap();
+    let told = told.lock().unwrap();
+    assert!(told.iter().map(|(id, _)| *id).eq((0..300).map(RequestId)));
+    assert!(told.iter().all(|(_, finished)| finished.is_some()) && report.completed == 300);
 }
