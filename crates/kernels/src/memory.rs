@@ -302,6 +302,12 @@ impl MemoryLaw {
         &self.constraints
     }
 
+    /// Settings with SGLang's defaults filled in.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// This scenario's value of every symbol.
     #[must_use]
     pub fn values(&self) -> &Values {
@@ -364,7 +370,7 @@ impl MemoryLaw {
 impl MemoryOptions {
     /// Most requests that run at once over all attention replicas, if there is a limit: the one
     /// given, or 48 with speculation.
-    pub(crate) fn running_limit(&self) -> Option<u32> {
+    fn running_limit(&self) -> Option<u32> {
         let usual = self.speculation.as_ref().map(|_| MAX_RUNNING_REQUESTS);
         self.max_running_requests.or(usual)
     }
@@ -401,9 +407,10 @@ impl MemoryOptions {
         if !chunk.is_multiple_of(self.page_size) {
             return wrong("chunked_prefill_size", f64::from(chunk), "a multiple of page_size");
         }
-        // SGLang caps only its own default at the requested concurrency.
+        // SGLang caps only its own default at the requested concurrency, and knows of the 48 requests
+        // that speculation is given later.
         let graph = self.cuda_graph_max_bs.unwrap_or_else(|| {
-            let most = self.running_limit().unwrap_or(u32::MAX);
+            let most = self.max_running_requests.unwrap_or(u32::MAX);
             default_cuda_graph_max_bs(gpu, plan.tp_size).min(most)
         });
         Ok(Settings {

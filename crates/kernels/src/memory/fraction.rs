@@ -51,7 +51,7 @@ pub(super) fn static_fraction(
     let chunk = count("chunked_prefill_size", "token", "tokens of one prefill step", chunk)?;
 
     let verified = options.speculation.as_ref().map_or(1, |all| all.num_draft_tokens);
-    let activations = match (mode, options.running_limit()) {
+    let activations = match (mode, options.max_running_requests) {
         (DisaggregationMode::Decode, Some(most)) => {
             max(2048, batch.context().constant(most) * verified)
         }

@@ -13,4 +13,5 @@ mod numbers;
 mod operators;
 mod plans;
 mod scenario;
+mod server_args;
 mod sympy;
