@@ -30,7 +30,7 @@
 //! |---|---|
 //! | [Building](guide::build) | [`Context`], [`Symbol`], operators, units, [`min_of_feasible`], [`sum`], [`fixed_point`], the text form |
 //! | [Simplifying](guide::simplify) | normal form, sums without loops, [`Expr::simplify`] |
-//! | [Evaluating](guide::evaluate) | [`Values`], [`Program`], [`Evaluator`], [`BatchEvaluator`] |
+//! | [Evaluating](guide::evaluate) | [`Values`], [`Program`], [`Evaluator`], [`IncrementalEvaluator`], [`BatchEvaluator`] |
 //! | [Differentiating](guide::differentiate) | [`GradientEvaluator`], [`Sensitivity`] |
 //! | [Bounding](guide::bound) | [`Interval`], [`IntervalEvaluator`], contraction |
 //! | [Analysing](guide::analyse) | [`RegimeReport`], [`Monotonicity`], special cases in [`Bounds`] |
@@ -55,12 +55,12 @@
 //!
 //! | per instruction of the law | here | others |
 //! |---|---|---|
-//! | one point | 1.9 ns | 4.6 ns CasADi SX, 25 ns SymPy `lambdify`, 0.35 ns numba after 0.9 s of compiling |
+//! | one point | 1.1 ns | 4.6 ns CasADi SX, 25 ns SymPy `lambdify`, 0.35 ns numba after 0.9 s of compiling |
 //! | many points | 0.32 ns | 0.49 ns NumPy |
-//! | bounds over a box | 4.1 ns | |
-//! | value and gradient | 1.7 × the value | 2.2 × CasADi SX |
+//! | bounds over a box | 3.6 ns | |
+//! | value and gradient | 2.2 × the value | 2.2 × CasADi SX |
 //!
-//! A server of 278 instructions is simplified in 28 ms; its throughput and constraints take 0.58 µs,
+//! A server of 278 instructions is simplified in 28 ms; its throughput and constraints take 0.42 µs,
 //! 10 µs by SymPy's `lambdify` and 0.7 ms by loops in plain Python.
 //!
 //! `cargo run --release -p sglsim-expr --example goals` measures again, beside the peers that
@@ -112,7 +112,8 @@ pub use simplify::{Limits, Simplified, Stop};
 pub use special::{abs, fixed_point, lookup, min_of_feasible, modulo, table};
 pub use symbol::{Sort, Symbol};
 pub use tape::{
-    BatchEvaluator, Evaluator, GradientEvaluator, Interval, IntervalEvaluator, Program,
+    BatchEvaluator, Evaluator, GradientEvaluator, IncrementalEvaluator, Interval,
+    IntervalEvaluator, Program,
 };
 pub use text::{Problem, Problems, TextError};
 pub use values::Values;

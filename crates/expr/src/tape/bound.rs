@@ -115,7 +115,7 @@ impl Forward<'_> {
         let code = self.code;
         for piece in &code.blocks[block] {
             match piece {
-                Piece::Straight(range) => self.straight(range.clone()),
+                Piece::Run(op, range) => self.same(*op, range.clone()),
                 Piece::Loop(at) => {
                     let value = match code.instructions[*at].op {
                         Op::Sum => self.sum(*at),
@@ -127,35 +127,52 @@ impl Forward<'_> {
         }
     }
 
-    fn straight(&mut self, range: Range<usize>) {
+    /// Instructions of the same operation. Most operands are defined and of ordinary size and sign,
+    /// which is a fifth of the work.
+    fn same(&mut self, op: Op, range: Range<usize>) {
         let (code, plan) = (self.code, self.plan);
         let registers = &mut *self.registers;
         let results = code.first + range.start..code.first + range.end;
         let instructions = &code.instructions[range.clone()];
-        for ((at, instruction), integer) in range.zip(instructions).zip(&plan.integer[results]) {
-            let Instruction { op, a, b, c } = *instruction;
-            let x = registers[a as usize];
-            let y = |registers: &[Values]| registers[b as usize];
-            // Defined operands of ordinary size and sign: most of all, and a fifth of the work.
-            let usual = match op {
-                Op::Add => x.usual_add(y(registers), *integer),
-                Op::Sub => x.usual_add(y(registers).neg(), *integer),
-                Op::Mul => x.usual_mul(y(registers), *integer),
-                Op::MulAdd => x
-                    .usual_mul(y(registers), *integer)
-                    .and_then(|product| product.usual_add(registers[c as usize], *integer)),
-                Op::Div => x.usual_div(y(registers)),
-                Op::Max => x.usual_max(y(registers)),
-                Op::Min => x.usual_min(y(registers)),
-                Op::Le => x.usual_le(y(registers)),
-                Op::Lt => x.usual_lt(y(registers)),
-                Op::Select => Some(x.select(y(registers), registers[c as usize])),
-                _ => None,
+        macro_rules! each {
+            (|$x:ident, $y:ident, $integer:ident| $usual:expr) => {
+                each!(|$x, $integer, i, registers| {
+                    let $y = registers[i.b as usize];
+                    $usual
+                })
             };
-            registers[code.first + at] = match usual {
-                Some(value) => value,
-                None => general(code, plan, registers, at),
+            (|$x:ident, $integer:ident, $i:ident, $registers:ident| $usual:expr) => {
+                for ((at, $i), integer) in
+                    range.zip(instructions).zip(&plan.integer[results])
+                {
+                    let ($registers, $integer) = (&*registers, *integer);
+                    let $x = $registers[$i.a as usize];
+                    registers[code.first + at] = match $usual {
+                        Some(value) => value,
+                        None => general(code, plan, registers, at),
+                    };
+                }
             };
+        }
+        match op {
+            Op::Add => each!(|x, y, integer| x.usual_add(y, integer)),
+            Op::Sub => each!(|x, y, integer| x.usual_add(y.neg(), integer)),
+            Op::Mul => each!(|x, y, integer| x.usual_mul(y, integer)),
+            Op::MulAdd => each!(|x, integer, i, registers| {
+                let product = x.usual_mul(registers[i.b as usize], integer);
+                product.and_then(|product| product.usual_add(registers[i.c as usize], integer))
+            }),
+            Op::Div => each!(|x, y, _integer| x.usual_div(y)),
+            Op::Max => each!(|x, y, _integer| x.usual_max(y)),
+            Op::Min => each!(|x, y, _integer| x.usual_min(y)),
+            Op::Le => each!(|x, y, _integer| x.usual_le(y)),
+            Op::Lt => each!(|x, y, _integer| x.usual_lt(y)),
+            Op::Select => each!(|x, _integer, i, registers| {
+                Some(x.select(registers[i.b as usize], registers[i.c as usize]))
+            }),
+            _ => {
+                range.for_each(|at| registers[code.first + at] = general(code, plan, registers, at))
+            }
         }
     }
 

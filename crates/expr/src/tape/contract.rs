@@ -106,7 +106,7 @@ impl Backward<'_> {
         for piece in code.blocks[block].iter().rev() {
             match piece {
                 Piece::Loop(at) => self.repeat(*at)?,
-                Piece::Straight(range) => {
+                Piece::Run(_, range) => {
                     for at in range.clone().rev() {
                         let instruction = code.instructions[at];
                         let result = self.registers[code.first + at];

@@ -79,15 +79,15 @@ impl Evaluator {
         assert_eq!(inputs.len(), code.inputs.len(), "inputs of the program");
         self.registers[..inputs.len()].copy_from_slice(inputs);
         self.fuel = Some(MAX_TERMS);
-        run(code, 0, &mut self.registers, &mut self.fuel);
+        run(code, &code.blocks[0], &mut self.registers, &mut self.fuel);
     }
 }
 
-/// Runs a block: the program's own instructions are block 0, the body of loop `n` is block `n + 1`.
-pub(super) fn run(code: &Code, block: usize, registers: &mut [f64], fuel: &mut Option<u64>) {
-    for piece in &code.blocks[block] {
+/// Runs the pieces of a block.
+pub(super) fn run(code: &Code, pieces: &[Piece], registers: &mut [f64], fuel: &mut Option<u64>) {
+    for piece in pieces {
         match piece {
-            Piece::Straight(range) => straight(code, range.clone(), registers),
+            Piece::Run(op, range) => same(code, *op, range.clone(), registers),
             Piece::Loop(at) => {
                 let value = match code.instructions[*at].op {
                     Op::Sum => run_sum(code, *at, registers, fuel),
@@ -99,42 +99,58 @@ pub(super) fn run(code: &Code, block: usize, registers: &mut [f64], fuel: &mut O
     }
 }
 
-fn straight(code: &Code, range: Range<usize>, registers: &mut [f64]) {
+/// Runs instructions of the same operation.
+fn same(code: &Code, op: Op, range: Range<usize>, registers: &mut [f64]) {
     let first = code.first + range.start;
-    for (result, instruction) in (first..).zip(&code.instructions[range]) {
-        let Instruction { op, a, b, c } = *instruction;
-        let x = registers[a as usize];
-        let y = |registers: &[f64]| registers[b as usize];
-        let truth = |holds: bool| f64::from(u8::from(holds));
-        let value = match op {
-            Op::Add => x + y(registers),
-            Op::Sub => x - y(registers),
-            Op::Mul => x * y(registers),
-            Op::MulAdd => x * y(registers) + registers[c as usize],
-            Op::Div => x / y(registers),
-            Op::Neg => -x,
-            Op::PowInt => math::powi(x, i32::try_from(b).unwrap_or(i32::MAX)),
-            Op::Pow => math::pow(x, y(registers)),
-            Op::Sqrt => x.sqrt(),
-            Op::Exp => x.exp(),
-            Op::Ln => x.ln(),
-            Op::Max => math::max(x, y(registers)),
-            Op::Min => math::min(x, y(registers)),
-            Op::Ceil => x.ceil(),
-            Op::Floor => x.floor(),
-            Op::Le => truth(x <= y(registers)),
-            Op::Lt => truth(x < y(registers)),
-            Op::Eq => truth(x == y(registers)),
-            Op::And => x * y(registers),
-            Op::Or => math::max(x, y(registers)),
-            Op::Not => 1.0 - x,
-            Op::Select => registers[if x != 0.0 { b } else { c } as usize],
-            Op::Table => code.entry(b, x),
-            // Written by the loop.
-            Op::Index => continue,
-            Op::Sum | Op::Root => unreachable!("pieces of their own"),
+    let instructions = &code.instructions[range];
+    macro_rules! each {
+        (|$x:ident| $value:expr) => {
+            each!(|$x, _instruction, _registers| $value)
         };
-        registers[result] = value;
+        (|$x:ident, $y:ident| $value:expr) => {
+            each!(|$x, instruction, registers| {
+                let $y = registers[instruction.b as usize];
+                $value
+            })
+        };
+        (|$x:ident, $instruction:ident, $registers:ident| $value:expr) => {
+            for (result, $instruction) in (first..).zip(instructions) {
+                let $registers = &*registers;
+                let $x = $registers[$instruction.a as usize];
+                registers[result] = $value;
+            }
+        };
+    }
+    let truth = |holds: bool| f64::from(u8::from(holds));
+    match op {
+        Op::Add => each!(|x, y| x + y),
+        Op::Sub => each!(|x, y| x - y),
+        Op::Mul | Op::And => each!(|x, y| x * y),
+        Op::MulAdd => {
+            each!(|x, i, registers| x * registers[i.b as usize] + registers[i.c as usize])
+        }
+        Op::Div => each!(|x, y| x / y),
+        Op::Neg => each!(|x| -x),
+        Op::PowInt => {
+            each!(|x, i, _registers| math::powi(x, i32::try_from(i.b).unwrap_or(i32::MAX)))
+        }
+        Op::Pow => each!(|x, y| math::pow(x, y)),
+        Op::Sqrt => each!(|x| x.sqrt()),
+        Op::Exp => each!(|x| x.exp()),
+        Op::Ln => each!(|x| x.ln()),
+        Op::Max | Op::Or => each!(|x, y| math::max(x, y)),
+        Op::Min => each!(|x, y| math::min(x, y)),
+        Op::Ceil => each!(|x| x.ceil()),
+        Op::Floor => each!(|x| x.floor()),
+        Op::Le => each!(|x, y| truth(x <= y)),
+        Op::Lt => each!(|x, y| truth(x < y)),
+        Op::Eq => each!(|x, y| truth(x == y)),
+        Op::Not => each!(|x| 1.0 - x),
+        Op::Select => {
+            each!(|x, i, registers| registers[if x != 0.0 { i.b } else { i.c } as usize])
+        }
+        Op::Table => each!(|x, i, _registers| code.entry(i.b, x)),
+        Op::Sum | Op::Root | Op::Index => unreachable!("no runs"),
     }
 }
 
@@ -155,7 +171,7 @@ fn run_sum(code: &Code, at: usize, registers: &mut [f64], fuel: &mut Option<u64>
     let mut sum = 0.0;
     for step in 0..trips {
         registers[code.first + at + 1] = lo + step as f64;
-        run(code, c as usize + 1, registers, fuel);
+        run(code, &code.blocks[c as usize + 1], registers, fuel);
         sum += registers[term];
     }
     sum
@@ -172,7 +188,7 @@ pub(super) fn run_search(
     let term = code.loops[c as usize].term as usize;
     let mut residual = |x: f64| {
         registers[code.first + at + 1] = x;
-        run(code, c as usize + 1, registers, fuel);
+        run(code, &code.blocks[c as usize + 1], registers, fuel);
         x - registers[term]
     };
     let root = math::crossing(lo, hi, &mut residual);

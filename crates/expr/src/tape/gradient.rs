@@ -72,7 +72,7 @@ impl GradientEvaluator {
         let output = code.outputs[output] as usize;
         self.registers[..inputs.len()].copy_from_slice(inputs);
         let mut fuel = Some(MAX_TERMS);
-        eval::run(code, 0, &mut self.registers, &mut fuel);
+        eval::run(code, &code.blocks[0], &mut self.registers, &mut fuel);
         let value = self.registers[output];
         if fuel.is_none() {
             // Never through loops that were refused.
@@ -128,7 +128,7 @@ impl GradientEvaluator {
                         }
                     }
                 }
-                Piece::Straight(range) => {
+                Piece::Run(_, range) => {
                     for at in range.clone().rev() {
                         let Instruction { op, a, b, c } = code.instructions[at];
                         let step = matches!(op, Op::Ceil | Op::Floor | Op::Table)
@@ -179,7 +179,7 @@ impl Sweep<'_> {
         let code = self.code;
         for piece in code.blocks[block].iter().rev() {
             match piece {
-                Piece::Straight(range) => self.straight(range.clone()),
+                Piece::Run(op, range) => self.same(*op, range.clone()),
                 Piece::Loop(at) if code.instructions[*at].op == Op::Sum => self.repeat(*at),
                 Piece::Loop(at) => self.implicit(*at),
             }
@@ -201,7 +201,7 @@ impl Sweep<'_> {
         for step in 0..trips {
             self.registers[results.start] = lo + step as f64;
             // The value was within the limit, so this is too.
-            eval::run(code, c as usize + 1, self.registers, &mut Some(u64::MAX));
+            eval::run(code, &code.blocks[c as usize + 1], self.registers, &mut Some(u64::MAX));
             self.adjoints[results.clone()].fill(0.0);
             self.adjoints[code.loops[c as usize].term as usize] += adjoint;
             self.block(c as usize + 1);
@@ -220,7 +220,7 @@ impl Sweep<'_> {
         let results = code.first + body.start..code.first + body.end;
         let term = code.loops[number].term as usize;
         self.registers[results.start] = self.registers[code.first + at];
-        eval::run(code, number + 1, self.registers, &mut Some(u64::MAX));
+        eval::run(code, &code.blocks[number + 1], self.registers, &mut Some(u64::MAX));
         // The first sweep is for the slope alone.
         let before = self.adjoints.to_vec();
         let sweep = |tape: &mut Self, weight: f64| {
@@ -234,83 +234,91 @@ impl Sweep<'_> {
         sweep(self, adjoint / (1.0 - slope));
     }
 
-    fn straight(&mut self, range: Range<usize>) {
+    /// Instructions of the same operation, the last one first.
+    fn same(&mut self, op: Op, range: Range<usize>) {
         let first = self.code.first + range.start;
+        let instructions = &self.code.instructions[range];
         let (registers, adjoints) = (&*self.registers, &mut *self.adjoints);
-        for (at, instruction) in self.code.instructions[range].iter().enumerate().rev() {
-            let adjoint = adjoints[first + at];
-            // What has no influence stays out, even where its own derivative is infinite.
-            if adjoint == 0.0 {
-                continue;
-            }
-            let Instruction { op, a, b, c } = *instruction;
-            let (a, b, c) = (a as usize, b as usize, c as usize);
-            let value = registers[first + at];
-            let x = registers[a];
-            match op {
-                Op::Add => {
-                    adjoints[a] += adjoint;
-                    adjoints[b] += adjoint;
+        // What has no influence stays out, even where its own derivative is infinite.
+        macro_rules! each {
+            (|$a:ident, $b:ident, $c:ident, $result:ident, $adjoint:ident| $body:expr) => {
+                for (at, instruction) in instructions.iter().enumerate().rev() {
+                    let $result = first + at;
+                    let $adjoint = adjoints[$result];
+                    if $adjoint != 0.0 {
+                        let Instruction { a: $a, b: $b, c: $c, .. } = *instruction;
+                        let ($a, $b, $c) = ($a as usize, $b as usize, $c as usize);
+                        $body
+                    }
                 }
-                Op::Sub => {
-                    adjoints[a] += adjoint;
-                    adjoints[b] -= adjoint;
-                }
-                Op::Mul => {
-                    let y = registers[b];
-                    adjoints[a] += adjoint * y;
-                    adjoints[b] += adjoint * x;
-                }
-                Op::MulAdd => {
-                    let y = registers[b];
-                    adjoints[a] += adjoint * y;
-                    adjoints[b] += adjoint * x;
-                    adjoints[c] += adjoint;
-                }
-                Op::Div => {
-                    let share = adjoint / registers[b];
-                    adjoints[a] += share;
-                    adjoints[b] -= share * value;
-                }
-                Op::Neg => adjoints[a] -= adjoint,
-                Op::PowInt => {
-                    let exponent = i32::try_from(b).unwrap_or(i32::MAX);
-                    let slope = f64::from(exponent) * math::powi(x, exponent - 1);
-                    adjoints[a] += adjoint * slope;
-                }
-                Op::Pow => {
-                    let y = registers[b];
-                    let slope = if x == 0.0 { y * math::pow(x, y - 1.0) } else { y * value / x };
-                    adjoints[a] += adjoint * slope;
-                    // 0 ^ y is 0 for every y > 0.
-                    let growth = if value == 0.0 { 0.0 } else { value * x.ln() };
-                    adjoints[b] += adjoint * growth;
-                }
-                Op::Sqrt => adjoints[a] += adjoint / (2.0 * value),
-                Op::Exp => adjoints[a] += adjoint * value,
-                Op::Ln => adjoints[a] += adjoint / x,
-                Op::Max => {
-                    let arm = if x >= registers[b] { a } else { b };
-                    adjoints[arm] += adjoint;
-                }
-                Op::Min => {
-                    let arm = if x <= registers[b] { a } else { b };
-                    adjoints[arm] += adjoint;
-                }
-                Op::Select => adjoints[if x != 0.0 { b } else { c }] += adjoint,
-                // Steps, truth values, and the index of a loop.
-                Op::Ceil
-                | Op::Floor
-                | Op::Le
-                | Op::Lt
-                | Op::Eq
-                | Op::And
-                | Op::Or
-                | Op::Not
-                | Op::Table
-                | Op::Index => {}
-                Op::Sum | Op::Root => unreachable!("pieces of their own"),
-            }
+            };
+            (|$a:ident, $b:ident, $result:ident, $adjoint:ident| $body:expr) => {
+                each!(|$a, $b, _c, $result, $adjoint| $body)
+            };
+        }
+        match op {
+            Op::Add => each!(|a, b, _value, adjoint| {
+                adjoints[a] += adjoint;
+                adjoints[b] += adjoint;
+            }),
+            Op::Sub => each!(|a, b, _value, adjoint| {
+                adjoints[a] += adjoint;
+                adjoints[b] -= adjoint;
+            }),
+            Op::Mul => each!(|a, b, _value, adjoint| {
+                adjoints[a] += adjoint * registers[b];
+                adjoints[b] += adjoint * registers[a];
+            }),
+            Op::MulAdd => each!(|a, b, c, _value, adjoint| {
+                adjoints[a] += adjoint * registers[b];
+                adjoints[b] += adjoint * registers[a];
+                adjoints[c] += adjoint;
+            }),
+            Op::Div => each!(|a, b, value, adjoint| {
+                let share = adjoint / registers[b];
+                adjoints[a] += share;
+                adjoints[b] -= share * registers[value];
+            }),
+            Op::Neg => each!(|a, _b, _value, adjoint| adjoints[a] -= adjoint),
+            Op::PowInt => each!(|a, b, _value, adjoint| {
+                let exponent = i32::try_from(b).unwrap_or(i32::MAX);
+                let slope = f64::from(exponent) * math::powi(registers[a], exponent - 1);
+                adjoints[a] += adjoint * slope;
+            }),
+            Op::Pow => each!(|a, b, value, adjoint| {
+                let (x, y, value) = (registers[a], registers[b], registers[value]);
+                let slope = if x == 0.0 { y * math::pow(x, y - 1.0) } else { y * value / x };
+                adjoints[a] += adjoint * slope;
+                // 0 ^ y is 0 for every y > 0.
+                let growth = if value == 0.0 { 0.0 } else { value * x.ln() };
+                adjoints[b] += adjoint * growth;
+            }),
+            Op::Sqrt => each!(|a, _b, value, adjoint| {
+                adjoints[a] += adjoint / (2.0 * registers[value]);
+            }),
+            Op::Exp => each!(|a, _b, value, adjoint| adjoints[a] += adjoint * registers[value]),
+            Op::Ln => each!(|a, _b, _value, adjoint| adjoints[a] += adjoint / registers[a]),
+            Op::Max => each!(|a, b, _value, adjoint| {
+                adjoints[if registers[a] >= registers[b] { a } else { b }] += adjoint;
+            }),
+            Op::Min => each!(|a, b, _value, adjoint| {
+                adjoints[if registers[a] <= registers[b] { a } else { b }] += adjoint;
+            }),
+            Op::Select => each!(|a, b, c, _value, adjoint| {
+                adjoints[if registers[a] != 0.0 { b } else { c }] += adjoint;
+            }),
+            // Steps, truth values, and the index of a loop.
+            Op::Ceil
+            | Op::Floor
+            | Op::Le
+            | Op::Lt
+            | Op::Eq
+            | Op::And
+            | Op::Or
+            | Op::Not
+            | Op::Table
+            | Op::Index => {}
+            Op::Sum | Op::Root => unreachable!("pieces of their own"),
         }
     }
 }

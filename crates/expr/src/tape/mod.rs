@@ -7,7 +7,9 @@ mod compile;
 mod contract;
 mod eval;
 mod gradient;
+mod incremental;
 mod interval;
+mod order;
 pub(crate) mod source;
 
 use std::fmt;
@@ -22,6 +24,7 @@ pub use batch::BatchEvaluator;
 pub use bound::IntervalEvaluator;
 pub use eval::Evaluator;
 pub use gradient::GradientEvaluator;
+pub use incremental::IncrementalEvaluator;
 pub use interval::Interval;
 
 /// Terms that the sums of one evaluation may run over, all together.
@@ -31,7 +34,7 @@ const MAX_TERMS: u64 = 1 << 26;
 const MAX_NESTING: usize = 64;
 
 /// What an instruction does to its operands `a`, `b`, `c`. Truth values are 1 and 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Op {
     Add,
     Sub,
@@ -152,8 +155,8 @@ enum Check {
 /// A part of a block.
 #[derive(Clone, Debug)]
 enum Piece {
-    /// Instructions without a loop.
-    Straight(Range<usize>),
+    /// Instructions of the same operation, none of them a loop.
+    Run(Op, Range<usize>),
     /// A loop, by the position of its `Sum` or `Root`.
     Loop(usize),
 }
@@ -192,6 +195,9 @@ struct Code {
 /// ```
 #[derive(Clone)]
 pub struct Program {
+    /// In the order in which it is written out.
+    source: Arc<Code>,
+    /// In the order in which it runs.
     code: Arc<Code>,
 }
 
@@ -213,15 +219,20 @@ impl Program {
         Ok(Program::of(code))
     }
 
-    fn of(mut code: Code) -> Program {
-        code.blocks = code.split();
-        Program { code: Arc::new(code) }
+    fn of(source: Code) -> Program {
+        Program { code: Arc::new(source.grouped()), source: Arc::new(source) }
     }
 
     /// An evaluator with registers of its own.
     #[must_use]
     pub fn evaluator(&self) -> Evaluator {
         Evaluator::new(Arc::clone(&self.code))
+    }
+
+    /// An evaluator of points that differ in few inputs from the point before.
+    #[must_use]
+    pub fn incremental(&self) -> IncrementalEvaluator {
+        IncrementalEvaluator::new(&self.code)
     }
 
     /// An evaluator of many points at once.
@@ -322,17 +333,16 @@ impl Code {
 
     fn pieces(&self, range: Range<usize>) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let (mut start, mut at) = (range.start, range.start);
-        while at < range.end {
-            if !self.instructions[at].op.is_loop() {
-                at += 1;
-                continue;
+        for unit in self.units(range) {
+            let op = self.instructions[unit.start].op;
+            match pieces.last_mut() {
+                _ if op.is_loop() => pieces.push(Piece::Loop(unit.start)),
+                // Written by the loop.
+                _ if op == Op::Index => {}
+                Some(Piece::Run(same, run)) if *same == op => run.end = unit.end,
+                _ => pieces.push(Piece::Run(op, unit)),
             }
-            pieces.extend([Piece::Straight(start..at), Piece::Loop(at)]);
-            at = self.body(at).end;
-            start = at;
         }
-        pieces.push(Piece::Straight(start..range.end));
         pieces
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn write(
     most: &[Option<u64>],
     claim: &mut dyn FnMut(&str) -> String,
 ) -> Result<Body, ExprError> {
-    let code = &*program.code;
+    let code = &*program.source;
     let mut wanted: Vec<(u32, String)> = code
         .outputs
         .iter()

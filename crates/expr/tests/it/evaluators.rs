@@ -39,6 +39,30 @@ proptest! {
         }
     }
 
+    /// Bit for bit, whatever changes from one point to the next.
+    #[test]
+    fn what_did_not_change_is_remembered(
+        script in random::script(24),
+        first in random::point(),
+        changes in prop::collection::vec((random::point(), 0u32..32), 1..12),
+    ) {
+        let expr = random::build(&random::Symbols::new(), &script);
+        let program = expr.compile(&random::NAMES).unwrap();
+        let (mut scalar, mut incremental) = (program.evaluator(), program.incremental());
+        let mut at = inputs(&first);
+        let got = incremental.eval1(&at);
+        prop_assert!(same(got, scalar.eval1(&at)), "{expr} at {at:?}: {got}");
+        for (point, which) in changes {
+            for (input, value) in inputs(&point).into_iter().enumerate() {
+                if which >> input & 1 == 1 {
+                    at[input] = value;
+                }
+            }
+            let (got, want) = (incremental.eval1(&at), scalar.eval1(&at));
+            prop_assert!(same(got, want), "{expr} at {at:?}: {got} instead of {want}");
+        }
+    }
+
     /// Where the function is smooth around a point, the gradient is its central difference.
     #[test]
     fn the_gradient_is_the_central_difference(script in random::script(20), point in random::point()) {
@@ -72,6 +96,23 @@ proptest! {
                 );
             }
         }
+    }
+}
+
+/// Sums share a limit of terms, also those whose limits did not change.
+#[test]
+fn remembered_sums_count_against_the_limit_of_terms() {
+    let cx = Context::new();
+    let [x, y] = ["x", "y"].map(|name| cx.symbol(Symbol::int(name).non_negative()).unwrap());
+    let (i, j) = (cx.index("i"), cx.index("j"));
+    let loops = sum(&i, 1, &x, sqrt(&i)) + sum(&j, 1, &y, exp(sqrt(&j)));
+    let program = loops.compile(&["x", "y"]).unwrap();
+    let (mut scalar, mut incremental) = (program.evaluator(), program.incremental());
+    let most = f64::from(1 << 26);
+    for at in
+        [[10.0, 3.0], [10.0, most], [10.0, most - 5.0], [10.0, 2.0], [most + 1.0, 2.0], [3.0, 2.0]]
+    {
+        assert!(same(incremental.eval1(&at), scalar.eval1(&at)), "{at:?}");
     }
 }
 
