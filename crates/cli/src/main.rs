@@ -12,6 +12,7 @@ mod number;
 mod output;
 mod presets;
 mod progress;
+mod request;
 mod run;
 mod scenario;
 mod sensitivity;
@@ -37,6 +38,7 @@ Examples:
   sglsim check   fixtures/scenarios/quickstart.ron
   sglsim run     fixtures/scenarios/quickstart.ron --set deployment.decode.workers=4
   sglsim run     fixtures/scenarios/mooncake-4p4d.ron --trace mooncake_conversation.jsonl.gz --out day/
+  sglsim request fixtures/scenarios/quickstart.ron --worst ttft
   sglsim sweep   fixtures/scenarios/quickstart.ron --pd-workers 8 --slo ttft=500ms,tpot=20ms
   sglsim explain fixtures/scenarios/quickstart.ron --batch decode=128,context=4000 --plot step.svg
   sglsim formula fixtures/scenarios/quickstart.ron --metric output_throughput --to sympy > tp.py
@@ -48,6 +50,8 @@ Examples:
 enum Command {
     /// Simulate a scenario and print what its users would feel
     Run(run::Arguments),
+    /// Tell the life of one request: where it waited, what for, and how long
+    Request(request::Arguments),
     /// Explain what a scenario will simulate, and what in it cannot work, without running it
     Check(check::Arguments),
     /// Show where the time of one step goes, operator by operator, and why
@@ -69,6 +73,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Request(arguments) => request::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Formula(arguments) => formula::run(&arguments),

@@ -51,12 +51,22 @@ pub(crate) fn check_folder(out: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Finds out before a long run whether there is a folder for a file.
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
+        return Ok(());
+    }
+    let kind = if path.is_dir() { ErrorKind::IsADirectory } else { ErrorKind::NotFound };
+    Err(BadFile(path.to_owned(), kind.into()).into())
+}
+
 /// Makes a folder and those above it.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| BadFile(folder.to_owned(), error).into())
 }
 
 /// Writes a file.
-pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| BadFile(path.to_owned(), error).into())
 }

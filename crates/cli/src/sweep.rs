@@ -115,9 +115,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(out) = &arguments.out {
         output::check_folder(out)?;
     }
+    if let Some(file) = &arguments.plot {
+        output::check_file(file)?;
+    }
     let sweep = arguments.sweep(&scenario, folder)?;
     if let Some(file) = &arguments.plot {
-        output::write_file(file, &plot::svg(&sweep))?;
+        output::write_file(file, plot::svg(&sweep))?;
     }
     if let Some(out) = &arguments.out {
         let best = sweep.best.map(|best| relocated(sweep.points[best].scenario.clone(), folder));

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! cargo run --release -p sglsim-engine --example speed -- mooncake_conversation.jsonl.gz [--million]
+//! cargo run --release -p sglsim-engine --example speed -- --fleet
 //! ```
 //!
 //! The Mooncake conversation trace on one worker and on eight, a million decode steps, and with
-//! `--million` synthetic runs of 10 k, 100 k and 1 M requests on 32 workers. Reading the trace is not
+//! `--million` synthetic runs of 10 k, 100 k and 1 M requests on 32 workers. `--fleet` grows a
+//! disaggregated fleet at constant load per worker, up to 1 M requests on 64 + 128 workers. Reading the trace is not
 //! counted. The memory is the most that the process ever held, so it only grows from line to line.
 //!
 //! Figures of others on the same trace: NVIDIA Dynamo's mocker, CPU time on two cores; Vidur's steps.
@@ -47,6 +49,21 @@ const MANY: &str = r#"(
     ),
 )"#;
 
+/// A fleet: twice as many decode workers as prefill workers, load in proportion.
+const FLEET: &str = r#"(
+    model: "Llama-3.1-8B",
+    hardware: (gpu: "H100-SXM"),
+    deployment: Disaggregated(prefill: (workers: 64), decode: (workers: 128)),
+    router: (policy: CacheAware(), decode_policy: Some(PowerOfTwo)),
+    workload: Synthetic(
+        arrivals: Poisson(rate: 400.0),
+        input_len: LogNormal(mean: 1000, cv: 1.0, max: 16000),
+        output_len: LogNormal(mean: 200, cv: 0.7, max: 2000),
+        prefix: (groups: 2000, len: Uniform(min: 200, max: 2000), skew: 0.8),
+        requests: 100000,
+    ),
+)"#;
+
 /// The most memory this process has held \[MB\], where the system tells.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -81,7 +98,10 @@ fn run(
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: speed TRACE.jsonl.gz [--million]")?;
+    let path = arguments.next().ok_or("usage: speed TRACE.jsonl.gz [--million] | --fleet")?;
+    if path == "--fleet" {
+        return fleet();
+    }
     let trace = TRACE.replace("PATH", &path);
     let page = |size| ("deployment.page_size", size);
     run("one worker, page 64", &trace, &[page("64")], "mocker 1.5 s")?;
@@ -97,4 +117,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Growth with the number of workers, and a million requests on 64 prefill and 128 decode workers.
+fn fleet() -> Result<(), Box<dyn Error>> {
+    let of = |prefill: u32, policy: &str, requests: &str| {
+        let name = format!("{prefill} prefill, {} decode, {policy}", 2 * prefill);
+        let (rate, decode) = (f64::from(prefill) * 6.25, 2 * prefill);
+        let changes = [
+            ("deployment.prefill.workers", &*prefill.to_string()),
+            ("deployment.decode.workers", &*decode.to_string()),
+            ("workload.arrivals.rate", &*rate.to_string()),
+            ("workload.requests", requests),
+            ("router.policy", policy),
+        ];
+        run(&name, FLEET, &changes, "")
+    };
+    for policy in ["RoundRobin", "CacheAware()"] {
+        for prefill in [8, 16, 32, 64] {
+            of(prefill, policy, "100000")?;
+        }
+    }
+    of(64, "CacheAware()", "1000000").map(|_| ())
 }

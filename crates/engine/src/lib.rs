@@ -24,7 +24,7 @@
 //! * [`Scenario`]: everything that a run depends on, a RON file;
 //! * [`DeploymentPlan`]: what a scenario comes to, before it runs: pools, memory, laws;
 //! * [`Simulation`]: a run, in which every layer can be swapped for your own;
-//! * [`Observer`]: watches a run, event by event;
+//! * [`Observer`]: watches a run, event by event; [`Timeline`] is one that keeps lives of requests;
 //! * [`Report`]: what it found; with an [`Slo`] its goodput and what limits it.
 //!
 //! A step's duration comes from a [`CostModel`]; the standard one is the compiled step law of
@@ -51,6 +51,7 @@ mod scenario;
 mod simulation;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timeline;
 mod timers;
 mod worker;
 
@@ -70,6 +71,7 @@ pub use scenario::{
     Deployment, Fault, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
     ScenarioError, Sharing,
 };
+pub use timeline::{Choice, Keep, Life, Moment, Timeline};
 
 pub use sglsim_kernels::{
     Acceptance, ParallelPlan, Speculation, SpeculativeAlgorithm, SpeculativeLaw, StepFeatures,

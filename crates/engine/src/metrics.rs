@@ -261,7 +261,8 @@ impl Observer for Metrics {
                 self.in_flight -= 1;
                 self.ledger.close();
             }
-            Event::Sent { .. }
+            Event::Extended { .. }
+            | Event::Sent { .. }
             | Event::Delivered { .. }
             | Event::WorkerUp { .. }
             | Event::LinkChanged { .. } => {}

@@ -89,6 +89,13 @@ pub enum Event<'a> {
         /// Whether it had been retracted before.
         again: bool,
     },
+    /// A piece of its prompt was computed.
+    Extended {
+        /// The request.
+        id: RequestId,
+        /// Its tokens.
+        tokens: TokenCount,
+    },
     /// The prefill worker has computed its prompt, and with it a token.
     Prefilled {
         /// The request.

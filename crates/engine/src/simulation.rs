@@ -357,6 +357,7 @@ impl Run<'_> {
                 }
             }
             Notice::Extended { id, tokens, last, .. } => {
+                self.emit(&Event::Extended { id, tokens });
                 if last {
                     self.emit(&Event::Prefilled { id });
                 }

@@ -66,6 +66,14 @@ fn the_guide_to_sweeps_prints_what_it_shows() {
     run_commands("sweep.md", &folder, 3, head);
 }
 
+#[test]
+fn the_guide_to_timelines_prints_what_it_shows() {
+    let folder = Folder::new();
+    let scenario = std::fs::read(root().join("fixtures/scenarios/back-pressure.ron")).unwrap();
+    folder.write("back-pressure.ron", scenario);
+    run_commands("timeline.md", &folder, 2, head);
+}
+
 /// What stands above the rows of a table.
 fn head(text: &str) -> &str {
     text.split('─').next().unwrap_or(text)

@@ -9,6 +9,7 @@ mod formula;
 mod guide;
 mod program;
 mod readme;
+mod request;
 mod run;
 mod scenarios;
 mod sensitivity;

@@ -148,6 +148,7 @@ fn what_cannot_be_swept_is_said_before_anything_runs() {
         &["--over", "deployment.prefill.tp_size=3,5"],
         &["--over", WORKERS, "--trace", "missing.csv"],
         &["--over", WORKERS, "--out", "scenario.ron"],
+        &["--over", WORKERS, "--plot", "no/such/folder/a.svg"],
     ] {
         let args = [&["sweep", "scenario.ron"], args].concat();
         let answer = sglsim(folder.path(), &args);

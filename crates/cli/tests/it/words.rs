@@ -6,7 +6,7 @@ use crate::program::{Folder, output, root, sglsim};
 fn help() {
     let help = |args: &[&str]| output(&root(), args);
     insta::assert_snapshot!("help", help(&["--help"]));
-    for command in ["run", "check", "sweep", "explain", "presets"] {
+    for command in ["run", "check", "request", "sweep", "explain", "presets"] {
         insta::assert_snapshot!(format!("help_{command}"), help(&[command, "--help"]));
     }
 }

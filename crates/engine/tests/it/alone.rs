@@ -169,8 +169,10 @@ fn what_happens_at_one_instant_has_an_order() {
         // The second step is chosen, and takes its memory, while the first one runs.
         "0 s KvUsed",
         "1 s RankStep",
+        "1 s Extended",
         "1 s Prefilled",
         "1 s Token",
+        "1 s Extended",
         "1 s Prefilled",
         "1 s Token",
         "1 s Step",

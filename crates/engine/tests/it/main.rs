@@ -25,6 +25,7 @@ mod schedulers;
 mod shares;
 mod slo;
 mod speculation;
+mod timeline;
 mod vidur;
 mod vllm_bench;
 mod watch;
