@@ -1,6 +1,6 @@
 //! A module without parameters, sums and fixed points, in a context of its own.
 
-use sglsim_units::{HashMap, Nearest};
+use sglsim_units::{HashMap, HashSet, Nearest};
 
 use super::no_form;
 use crate::arena::Arena;
@@ -41,6 +41,7 @@ impl Prepared {
         let (constraints, equations) = (constraints?, Vec::new());
         let mut prepared = Prepared { cx, objective, constraints, equations, variables };
         prepared.write_out()?;
+        prepared.clamp_arms();
         Ok(prepared)
     }
 
@@ -50,6 +51,16 @@ impl Prepared {
         roots.extend(&self.equations);
         roots.extend(&self.variables);
         roots
+    }
+
+    /// Lets what is assumed in arms that may not be taken exclude nothing.
+    fn clamp_arms(&mut self) {
+        let roots = self.roots();
+        let mut arena = self.cx.lock();
+        let certain = arena.certain(&roots);
+        self.objective = arena.clamped(&[self.objective], &certain)[0];
+        self.constraints = arena.clamped(&self.constraints, &certain);
+        self.equations = arena.clamped(&self.equations, &certain);
     }
 
     /// Replaces sums by their terms and fixed points by unknowns, from the innermost on.
@@ -128,7 +139,11 @@ impl Arena {
             let after = self.compare(Comparison::Le, lo, at);
             let before = self.compare(Comparison::Le, at, hi);
             let inside = self.connect(Connective::And, &[after, before]);
-            let term = if self.always(inside) { term } else { self.clamped(term) };
+            let term = if self.always(inside) {
+                term
+            } else {
+                self.clamped(&[term], &HashSet::default())[0]
+            };
             let zero = self.make_number("sum", Number::ZERO);
             let term = self.piecewise(&[(inside, term)], zero);
             terms.push((self.prune(term), Number::ONE));
@@ -136,12 +151,37 @@ impl Arena {
         Ok(self.add(Number::ZERO, &terms))
     }
 
-    /// A part that may not count: what is assumed in it holds only where it does, so it is no row but
-    /// a clamp, which changes nothing there and keeps the range elsewhere.
-    fn clamped(&mut self, root: Id) -> Id {
+    /// What counts whichever arms are taken.
+    fn certain(&self, roots: &[Id]) -> HashSet<Id> {
+        let mut certain: HashSet<Id> = HashSet::default();
+        let mut open = roots.to_vec();
+        while let Some(id) = open.pop() {
+            if !certain.insert(id) {
+                continue;
+            }
+            match self.node(id) {
+                // The first guard is looked at always, the others if it does not hold.
+                Node::Piecewise { arms, .. } => open.push(arms[0].0),
+                Node::MinOf(choices) => {
+                    open.extend(choices.iter().map(|choice| choice.guard));
+                    let always = choices.iter().filter(|choice| self.always(choice.guard));
+                    open.extend(always.map(|choice| choice.value));
+                }
+                node => node.for_each_child(|child| open.push(child)),
+            }
+        }
+        certain
+    }
+
+    /// Parts of which all but `certain` may not count: what is assumed there holds only where it
+    /// does, so it is no row but a clamp, which changes nothing there and keeps the range elsewhere.
+    fn clamped(&mut self, roots: &[Id], certain: &HashSet<Id>) -> Vec<Id> {
         let mut replaced: HashMap<Id, Id> = HashMap::default();
-        for id in self.reachable(&[root]) {
+        for id in self.reachable(roots) {
             let Node::Assume { value, lo, hi, .. } = self.shape(id) else { continue };
+            if certain.contains(&id) {
+                continue;
+            }
             let mut value = self.rebuild(&[value], &replaced)[0];
             for (end, kind) in [(hi, Lattice::Min), (lo, Lattice::Max)] {
                 if let Some(end) = end {
@@ -151,7 +191,7 @@ impl Arena {
             }
             replaced.insert(id, value);
         }
-        self.rebuild(&[root], &replaced)[0]
+        self.rebuild(roots, &replaced)
     }
 
     /// A fixed point as a new symbol, with its equation and its bounds.
