@@ -40,15 +40,16 @@ impl fmt::Debug for Blueprint {
 }
 
 impl Blueprint {
-    /// The pool of a worker: workers are numbered pool by pool.
-    pub(crate) fn pool_of(&self, worker: WorkerId) -> usize {
-        let mut before = 0;
-        let pools = self.plan.pools.iter();
-        let ends = pools.map(|pool| {
-            before += pool.workers as usize;
-            before
-        });
-        ends.take_while(|end| *end <= worker.index()).count()
+    /// The pool of a worker and its place there: workers are numbered pool by pool.
+    pub(crate) fn place_of(&self, worker: WorkerId) -> (usize, u32) {
+        let mut place = worker.0;
+        for (at, pool) in self.plan.pools.iter().enumerate() {
+            if place < pool.workers {
+                return (at, place);
+            }
+            place -= pool.workers;
+        }
+        unreachable!("a worker has a pool")
     }
 
     /// All workers.
@@ -59,7 +60,7 @@ impl Blueprint {
 
     /// A worker at rest with empty caches.
     pub(crate) fn worker(&self, id: WorkerId) -> Result<Worker, EngineError> {
-        let pool = &self.plan.pools[self.pool_of(id)];
+        let pool = &self.plan.pools[self.place_of(id).0];
         let ranks = (0..pool.plan.dp_size)
             .map(|rank| self.rank(id, rank, pool))
             .collect::<Result<Vec<_>, EngineError>>()?;

@@ -7,7 +7,7 @@ use sglsim_expr::Values;
 use sglsim_radix::{PageSize, PrefixCache};
 use sglsim_router::{Limiter, PdRouter, RoutePolicy, Router};
 use sglsim_sched::{SchedulePolicy, Scheduler, SchedulerConfig};
-use sglsim_units::{HashMap, RequestId, RngStreams, SimTime, WorkerId};
+use sglsim_units::{HashMap, RequestId, RngStreams, Seconds, SimTime, WorkerId};
 use sglsim_workload::Workload;
 
 use crate::blueprint::Blueprint;
@@ -19,8 +19,9 @@ use crate::metrics::{Metrics, OnRecord, RequestRecord};
 use crate::observer::Observer;
 use crate::plan::{DeploymentPlan, PoolPlan};
 use crate::report::{Report, RunFacts};
+use crate::scaling::{Autoscaler, TargetLoad};
 use crate::scenario::{Scenario, ScenarioError};
-use crate::simulation::{LiveTable, Member, Routing, Run};
+use crate::simulation::{LiveTable, Member, Routing, Run, Scaling};
 use crate::timers::{Deadlines, Timers};
 
 /// A simulation about to run.
@@ -55,6 +56,7 @@ pub struct Simulation {
     on_record: Option<OnRecord>,
     routing: [Option<Box<dyn RoutePolicy>>; 2],
     fabric: Option<Box<dyn Fabric>>,
+    scaling: Option<Scaling>,
     observers: Vec<Box<dyn Observer>>,
 }
 
@@ -100,6 +102,12 @@ impl Simulation {
             cache: None,
             cost: None,
         };
+        let scaling = scenario.autoscale.map(|config| Scaling {
+            policy: Box::new(TargetLoad::new(config.target_load)),
+            interval: config.interval,
+            start_up: config.start_up,
+            next: SimTime::ZERO + config.interval,
+        });
         Ok(Self {
             scenario,
             base: base.to_owned(),
@@ -108,6 +116,7 @@ impl Simulation {
             on_record: None,
             routing: [None, None],
             fabric: None,
+            scaling,
             observers: Vec::new(),
         })
     }
@@ -216,6 +225,20 @@ impl Simulation {
         self
     }
 
+    /// Lets a policy of its own decide how many workers each pool has, once an interval; a worker that it
+    /// starts takes requests after `start_up`. Workers to start are those on standby.
+    #[must_use]
+    pub fn autoscaler(
+        mut self,
+        policy: Box<dyn Autoscaler>,
+        interval: Seconds,
+        start_up: Seconds,
+    ) -> Self {
+        let next = SimTime::ZERO + interval;
+        self.scaling = Some(Scaling { policy, interval, start_up, next });
+        self
+    }
+
     /// Adds an observer.
     #[must_use]
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
@@ -270,7 +293,10 @@ impl Simulation {
         let plan = &self.blueprint.plan;
         let transfer = plan.transfer_program()?;
         let fabric = self.fabric.take().unwrap_or_else(|| plan.fabric());
-        let fleet = workers.iter().map(|worker| Member::new(self.blueprint.pool_of(worker.id)));
+        let fleet = workers.iter().map(|worker| {
+            let (pool, place) = self.blueprint.place_of(worker.id);
+            Member::new(pool, place < self.blueprint.plan.pools[pool].config.workers)
+        });
         let fleet = fleet.collect();
         let router = &self.scenario.router;
         let pair = |limit| (plan.pools.len() == 2).then_some(limit);
@@ -305,6 +331,7 @@ impl Simulation {
             timers: Timers::default(),
             limits: limits.map(Deadlines::new),
             limiter: Limiter::new(router.limits),
+            scaling: self.scaling,
             retry: router.retry,
             health: router.health_check,
             pauses: RngStreams::new(self.scenario.seed).stream("router/retry"),
@@ -318,6 +345,7 @@ impl Simulation {
             seed: run.seed,
             latency_source: source,
             formula_available: laws,
+            links: run.fabric.link_use(),
         };
         Ok(Report::new(&run.blueprint.plan, facts, run.metrics))
     }
@@ -331,7 +359,7 @@ impl Simulation {
         let policies = config.policies(pools.len() == 2);
         let router = |own: Option<Box<dyn RoutePolicy>>, at: usize| {
             let before: u32 = pools[..at].iter().map(|pool| pool.workers).sum();
-            let workers = (before..before + pools[at].workers).map(WorkerId);
+            let workers = (before..before + pools[at].config.workers).map(WorkerId);
             let breakers = config.circuit_breaker;
             if let Some(policy) = own {
                 return Ok(Router::new(policy, workers).with_circuit_breakers(breakers));

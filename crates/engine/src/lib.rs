@@ -47,6 +47,7 @@ mod observer;
 mod pipeline;
 mod plan;
 mod report;
+mod scaling;
 mod scenario;
 mod simulation;
 #[cfg(feature = "testing")]
@@ -66,7 +67,11 @@ pub use fabric::{
 pub use metrics::{RequestRecord, Summary};
 pub use observer::{Event, Failure, Observer};
 pub use plan::{DeploymentPlan, HostTierPlan, PoolPlan, Rebalance};
-pub use report::{Bottleneck, PoolReport, Report, ReportFolder, Resource, Slo, WriteError};
+pub use report::{
+    Bottleneck, LinkReport, PoolReport, Report, ReportFolder, Resource, Slo, WorkerReport,
+    WriteError,
+};
+pub use scaling::{AutoscaleConfig, Autoscaler, PoolView, TargetLoad};
 pub use scenario::{
     Deployment, Fault, Hardware, NetworkConfig, Oversized, PoolConfig, RouterConfig, Scenario,
     ScenarioError, Sharing,

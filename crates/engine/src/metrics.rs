@@ -108,6 +108,16 @@ pub(crate) struct WorkerRecord {
     /// ∫ used KV slots dt \[token·s\].
     pub(crate) kv_integral: f64,
     pub(crate) kv_peak: TokenCount,
+    /// Requests that had it as their worker when they ended, and of those that it prefilled: tokens of
+    /// their prompts, how many its cache had, how long they waited in its queue.
+    pub(crate) requests: u64,
+    pub(crate) prompt_tokens: TokenCount,
+    pub(crate) cached_tokens: TokenCount,
+    pub(crate) waited: Seconds,
+    /// Times that the router chose it, and the loads that its policy saw and that were there, summed.
+    pub(crate) choices: u64,
+    pub(crate) load_seen: u64,
+    pub(crate) load_real: u64,
     /// Used slots per rank, and since when.
     kv_level: Vec<(TokenCount, SimTime)>,
     /// Until when it was busy.
@@ -147,6 +157,24 @@ impl Metrics {
         self.ledger.get(id)
     }
 
+    /// A request has ended: it counts for the workers of its last attempt.
+    fn count(&mut self, id: RequestId) {
+        let record = *self.record(id);
+        let (prefill, decode) = (record.prefill_worker, record.decode_worker);
+        if let Some(worker) = prefill {
+            let of = &mut self.workers[worker.index()];
+            of.requests += 1;
+            if record.admitted.is_some() {
+                of.prompt_tokens += record.prompt_tokens;
+                of.cached_tokens += record.cached_tokens;
+                of.waited += record.queue_time().unwrap_or_default();
+            }
+        }
+        if let Some(worker) = decode.filter(|_| decode != prefill) {
+            self.workers[worker.index()].requests += 1;
+        }
+    }
+
     fn kv_level(&mut self, at: SimTime, worker: WorkerId, rank: usize, used: TokenCount) {
         let record = &mut self.workers[worker.index()];
         if record.kv_level.len() <= rank {
@@ -181,7 +209,14 @@ impl Observer for Metrics {
             Event::Refused { id } => {
                 self.record(id).refused = true;
                 self.in_flight -= 1;
+                self.count(id);
                 self.ledger.close();
+            }
+            Event::Chosen { worker, seen, real } => {
+                let record = &mut self.workers[worker.index()];
+                record.choices += 1;
+                record.load_seen += u64::from(seen);
+                record.load_real += u64::from(real);
             }
             Event::Retried { id, .. } => {
                 let record = self.record(id);
@@ -194,6 +229,7 @@ impl Observer for Metrics {
             Event::Failed { id, reason } => {
                 self.record(id).failed = Some(reason);
                 self.in_flight -= 1;
+                self.count(id);
                 self.ledger.close();
             }
             Event::Left { id, worker, rank } => self.gaps.finished(id, worker, rank),
@@ -259,6 +295,7 @@ impl Observer for Metrics {
                 record.finished = Some(at);
                 record.output_tokens = generated;
                 self.in_flight -= 1;
+                self.count(id);
                 self.ledger.close();
             }
             Event::Extended { .. }

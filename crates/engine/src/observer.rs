@@ -27,6 +27,15 @@ pub enum Event<'a> {
         /// The worker that decodes it; the same one in an aggregated deployment.
         decode: WorkerId,
     },
+    /// What the router knew of a worker that it chose, and what it did not.
+    Chosen {
+        /// The worker.
+        worker: WorkerId,
+        /// Requests that the policy counted there, without the one that is being placed.
+        seen: u32,
+        /// Requests that are there.
+        real: u32,
+    },
     /// An attempt came to nothing, or the router found no worker; it tries again.
     Retried {
         /// The request.

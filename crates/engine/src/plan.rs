@@ -25,7 +25,7 @@ use crate::balance::LoadBalanceMethod;
 use crate::scenario::{
     Deployment, NetworkConfig, PoolConfig, Scenario, ScenarioError, check_faults,
 };
-use checks::check_pool;
+use checks::{check_pool, check_scaling};
 use load::{coefficients, load_model, load_topology};
 use network::{check_layouts, kv_path};
 use options::{placements, speculation};
@@ -58,7 +58,7 @@ pub struct PoolPlan {
     pub path: &'static str,
     /// Its settings as the scenario has them.
     pub config: PoolConfig,
-    /// Its workers.
+    /// Its workers, those on standby included.
     pub workers: u32,
     /// GPUs and links.
     pub topology: Topology,
@@ -161,7 +161,8 @@ impl DeploymentPlan {
             _ => None,
         };
         let plan = Self { context, model, pools, transfer, network: scenario.network };
-        let wrong = check_faults(&scenario.faults, &plan.pools, plan.network().as_ref());
+        let mut wrong = check_scaling(scenario.autoscale.as_ref(), &plan.pools);
+        wrong.extend(check_faults(&scenario.faults, &plan.pools, plan.network().as_ref()));
         ScenarioError::check(wrong)?;
         Ok(plan)
     }
@@ -331,7 +332,7 @@ impl PoolPlan {
             name,
             path,
             config: config.clone(),
-            workers: config.workers,
+            workers: config.workers + config.standby,
             topology,
             plan,
             coefficients,

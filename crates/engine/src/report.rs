@@ -1,6 +1,7 @@
 //! The report: what a run found, in numbers that users know.
 
 mod files;
+mod fleet;
 mod json;
 mod slo;
 
@@ -10,6 +11,7 @@ use crate::metrics::{Ledger, Metrics, RequestRecord, Summary};
 use crate::plan::DeploymentPlan;
 
 pub use files::{ReportFolder, WriteError};
+pub use fleet::{LinkReport, WorkerReport};
 pub use slo::{Bottleneck, Resource, Slo};
 
 /// What a run found.
@@ -68,6 +70,8 @@ pub struct Report {
     pub max_concurrent_requests: u64,
     /// Each pool.
     pub pools: Vec<PoolReport>,
+    /// Each kind of link of the network; none where no KV travels, or by a fabric that does not tell.
+    pub network: Vec<LinkReport>,
     /// Each request, in order of arrival; empty if [`Simulation::on_record`](crate::Simulation::on_record)
     /// took them.
     pub requests: Vec<RequestRecord>,
@@ -106,6 +110,12 @@ pub struct PoolReport {
     pub accept_length: f64,
     /// Mean number of sequences that decode in a step, over all ranks of the worker, where any does.
     pub decode_batch: f64,
+    /// Requests that the router's policy counted at the worker that it chose, mean over its choices.
+    pub load_seen: f64,
+    /// Requests that were there at those times.
+    pub load_real: f64,
+    /// Each of its workers.
+    pub per_worker: Vec<WorkerReport>,
 }
 
 impl Report {
@@ -114,11 +124,13 @@ impl Report {
         let Ledger { kept, totals, .. } = ledger;
         let duration = totals.finish.since(totals.arrival.unwrap_or_default());
         let e2e = totals.e2e.summary();
-        let mut workers = workers.into_iter();
+        let mut first = 0;
         let pools = (plan.pools.iter())
             .map(|pool| {
-                let records: Vec<_> = workers.by_ref().take(pool.workers as usize).collect();
-                PoolReport::new(pool, &records, duration)
+                let records = &workers[first..first + pool.workers as usize];
+                let report = PoolReport::new(pool, first, records, duration);
+                first += pool.workers as usize;
+                report
             })
             .collect();
         Self {
@@ -147,6 +159,7 @@ impl Report {
             concurrency: ratio(e2e.mean * e2e.count as f64, duration.get()),
             max_concurrent_requests: peak_in_flight,
             pools,
+            network: LinkReport::of(&run.links, duration),
             requests: kept,
         }
     }
@@ -189,11 +202,13 @@ pub(crate) struct RunFacts {
     pub(crate) seed: u64,
     pub(crate) latency_source: String,
     pub(crate) formula_available: bool,
+    pub(crate) links: Vec<crate::fabric::LinkUse>,
 }
 
 impl PoolReport {
     fn new(
         pool: &crate::plan::PoolPlan,
+        first: usize,
         records: &[crate::metrics::WorkerRecord],
         duration: Seconds,
     ) -> Self {
@@ -207,6 +222,8 @@ impl PoolReport {
         let decoding_steps = sum(|record| record.decoding_steps);
         let decode_tokens = sum(|record| record.decoded);
         let time = duration.get() * records.len() as f64;
+        let per_worker = WorkerReport::of_pool(first, kv_capacity, records, duration);
+        let choices = sum(|record| record.choices) as f64;
         Self {
             name: pool.name.to_owned(),
             workers: pool.workers,
@@ -226,6 +243,9 @@ impl PoolReport {
                 sum(|record| record.verified) as f64,
             ),
             decode_batch: ratio(sum(|record| record.decoded_seqs) as f64, decoding_steps as f64),
+            load_seen: ratio(sum(|record| record.load_seen) as f64, choices),
+            load_real: ratio(sum(|record| record.load_real) as f64, choices),
+            per_worker,
         }
     }
 }

@@ -19,6 +19,8 @@ use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName
 use sglsim_units::{RngStreams, Seconds};
 use sglsim_workload::WorkloadConfig;
 
+use crate::scaling::AutoscaleConfig;
+
 use crate::balance::LoadBalanceMethod;
 
 pub use error::ScenarioError;
@@ -87,6 +89,9 @@ pub struct Scenario {
     /// What goes wrong, and what is restarted, when.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// How pools grow and shrink.
+    #[serde(default)]
+    pub autoscale: Option<AutoscaleConfig>,
     /// How long clients wait for the whole response before they go away \[s\]; without limit if left
     /// out.
     #[serde(default)]
@@ -144,8 +149,10 @@ pub enum Deployment {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
-    /// Workers in the pool.
+    /// Workers in the pool that are up at the start.
     pub workers: u32,
+    /// Further workers, down at the start, that autoscaling or a change of roles brings up.
+    pub standby: u32,
     /// GPUs of one worker.
     pub tp_size: u32,
     /// Attention replicas inside one worker (`--dp-size N --enable-dp-attention`).
@@ -253,6 +260,7 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             workers: 1,
+            standby: 0,
             tp_size: 1,
             dp_size: 1,
             load_balance_method: LoadBalanceMethod::Auto,

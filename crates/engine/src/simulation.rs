@@ -27,7 +27,7 @@ use crate::scenario::{Fault, Oversized};
 use crate::timers::{Deadlines, Limit, Timers};
 use crate::worker::Worker;
 
-pub(crate) use faults::Member;
+pub(crate) use faults::{Member, Scaling};
 
 /// Who chooses a request's workers.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ pub(crate) struct Run<'a> {
     /// By [`Limit`](crate::timers::Limit).
     pub(crate) limits: [Deadlines; 4],
     pub(crate) limiter: Limiter,
+    pub(crate) scaling: Option<Scaling>,
     pub(crate) retry: RetryConfig,
     pub(crate) health: HealthCheckConfig,
     /// The pauses before attempts.
@@ -183,6 +184,7 @@ impl Run<'_> {
             if self.live.len == 0 && arrival.is_none() {
                 // Nobody is there any more whom a fault could meet.
                 self.timers.clear();
+                self.scaling = None;
             }
             let next = next_event([
                 self.steps.peek(),

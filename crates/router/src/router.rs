@@ -102,6 +102,12 @@ impl Router {
         self.workers.iter().map(|member| (member.view.id(), member.in_flight))
     }
 
+    /// The load of a worker as the policy sees it; 0 if it is not in the pool.
+    #[must_use]
+    pub fn load(&self, worker: WorkerId) -> u32 {
+        self.position(worker).map_or(0, |at| self.workers[at].view.in_flight())
+    }
+
     /// Chooses a worker and counts the request as in flight there.
     ///
     /// # Errors

@@ -78,3 +78,18 @@ fn the_guide_to_timelines_prints_what_it_shows() {
 fn head(text: &str) -> &str {
     text.split('─').next().unwrap_or(text)
 }
+
+#[test]
+fn the_guide_to_many_nodes_runs() {
+    let folder = Folder::new();
+    for name in ["many-nodes.ron", "faults.ron"] {
+        folder.write(name, std::fs::read(root().join("fixtures/scenarios").join(name)).unwrap());
+    }
+    let guide = run_commands("many-nodes.md", &folder, 5, |text| text);
+    // The schedule that it quotes is the one of the scenario.
+    let faults = folder.read("faults.ron");
+    let quoted = |line: &&str| faults.contains(line.trim());
+    let schedule =
+        guide.lines().filter(|line| line.contains("(worker: ") || line.contains("(pool: "));
+    assert!(schedule.filter(quoted).count() >= 4, "the guide quotes faults.ron");
+}

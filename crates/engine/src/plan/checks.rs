@@ -2,7 +2,9 @@
 
 use sglsim_sched::{DisaggregationMode, SchedulePolicyName, SchedulerName};
 
+use super::PoolPlan;
 use crate::balance::LoadBalanceMethod;
+use crate::scaling::AutoscaleConfig;
 use crate::scenario::{PoolConfig, ScenarioError};
 
 /// Refuses what a pool cannot have.
@@ -20,6 +22,9 @@ pub(super) fn check_pool(
             allowed: allowed.to_owned(),
         })
     };
+    if config.standby > MOST_WORKERS {
+        return refuse("standby", config.standby.to_string(), "from 0 to 100000");
+    }
     if !(1..=MOST_WORKERS).contains(&config.workers) {
         return refuse("workers", config.workers.to_string(), "from 1 to 100000");
     }
@@ -124,4 +129,27 @@ pub(super) fn check_pool(
         ),
         _ => Ok(()),
     }
+}
+
+/// What is wrong with the settings of autoscaling.
+pub(super) fn check_scaling(
+    config: Option<&AutoscaleConfig>,
+    pools: &[PoolPlan],
+) -> Vec<ScenarioError> {
+    let Some(config) = config else { return Vec::new() };
+    let mut wrong = Vec::new();
+    let mut refuse = |field: &str, value: String, allowed: &str| {
+        let field = format!("autoscale{field}");
+        wrong.push(ScenarioError::OutOfRange { field, value, allowed: allowed.to_owned() });
+    };
+    if config.interval.get() < 1e-3 {
+        refuse(".interval", config.interval.to_string(), "at least 0.001 s");
+    }
+    if !(1e-3..=1e9).contains(&config.target_load) {
+        refuse(".target_load", config.target_load.to_string(), "from 0.001 to 1000000000");
+    }
+    if pools.iter().all(|pool| pool.config.standby == 0) {
+        refuse("", "there".to_owned(), "only with workers on `standby` in some pool");
+    }
+    wrong
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PoolReport, Report};
+use super::{LinkReport, PoolReport, Report, WorkerReport};
 use crate::metrics::Summary;
 
 /// Version of the JSON form; a key that changes its meaning raises it.
@@ -72,6 +72,7 @@ impl Report {
         put("retractions", json!(self.retractions));
         put("concurrency", json!(self.concurrency));
         put("max_concurrent_requests", json!(self.max_concurrent_requests));
+        put("network", self.network.iter().map(LinkReport::to_json).collect());
         put("pools", self.pools.iter().map(PoolReport::to_json).collect());
         Value::Object(map)
     }
@@ -94,6 +95,36 @@ impl PoolReport {
             "discarded_tokens": self.discarded_tokens,
             "accept_length": self.accept_length,
             "decode_batch": self.decode_batch,
+            "load_seen": self.load_seen,
+            "load_real": self.load_real,
+            "per_worker": self.per_worker.iter().map(WorkerReport::to_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl WorkerReport {
+    fn to_json(&self) -> Value {
+        json!({
+            "worker": self.worker.0,
+            "requests": self.requests,
+            "cache_hit_rate": self.cache_hit_rate,
+            "waiting": self.waiting,
+            "busy_share": self.busy_share,
+            "kv_usage": self.kv_usage,
+            "load_seen": self.load_seen,
+            "load_real": self.load_real,
+        })
+    }
+}
+
+impl LinkReport {
+    fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind.to_string(),
+            "links": self.links,
+            "utilisation": self.utilisation,
+            "utilisation_max": self.utilisation_max,
+            "busiest": self.busiest,
         })
     }
 }

@@ -39,6 +39,16 @@ pub enum Fault {
         /// Time from the last request of a worker until it is back \[s\].
         down: Seconds,
     },
+    /// The GPUs of a worker of one pool go over to the other pool: the worker is taken out of the router,
+    /// ends its requests, and a worker on standby in the other pool comes up in its place.
+    SwitchRole {
+        /// Which one.
+        worker: u32,
+        /// When it is taken out \[s\].
+        at: SimTime,
+        /// Time from its last request until the other one is up \[s\].
+        down: Seconds,
+    },
     /// The steps of a worker take longer.
     Slow {
         /// Which one.
@@ -93,6 +103,7 @@ impl Fault {
             Self::Crash { at, .. }
             | Self::Restart { at, .. }
             | Self::RollingRestart { at, .. }
+            | Self::SwitchRole { at, .. }
             | Self::Slow { at, .. }
             | Self::Link { at, .. }
             | Self::Adapters { at, .. } => *at,
@@ -103,7 +114,7 @@ impl Fault {
     pub(crate) fn until(&self) -> Option<SimTime> {
         match self {
             Self::Crash { at, down, .. } => down.map(|down| *at + down),
-            Self::Restart { .. } | Self::RollingRestart { .. } => None,
+            Self::Restart { .. } | Self::RollingRestart { .. } | Self::SwitchRole { .. } => None,
             Self::Slow { until, .. } | Self::Link { until, .. } | Self::Adapters { until, .. } => {
                 Some(*until)
             }
@@ -112,7 +123,9 @@ impl Fault {
 
     fn subjects(&self, pools: &[PoolPlan], network: Option<&Network>) -> Vec<Subject> {
         match self {
-            Self::Crash { worker, .. } | Self::Restart { worker, .. } => {
+            Self::Crash { worker, .. }
+            | Self::Restart { worker, .. }
+            | Self::SwitchRole { worker, .. } => {
                 vec![Subject::Presence(*worker)]
             }
             Self::RollingRestart { pool, .. } => {
@@ -142,6 +155,7 @@ impl Fault {
         let workers: u32 = pools.iter().map(|pool| pool.workers).sum();
         if let Self::Crash { worker, .. }
         | Self::Restart { worker, .. }
+        | Self::SwitchRole { worker, .. }
         | Self::Slow { worker, .. }
         | Self::Adapters { worker, .. } = self
             && *worker >= workers
@@ -164,6 +178,14 @@ impl Fault {
                 refuse("bandwidth", bandwidth.to_string(), "from 0 to 1".to_owned());
             }
             _ => {}
+        }
+        if let Self::SwitchRole { worker, .. } = self {
+            let other =
+                pools.iter().find(|pool| workers_of(pools, pool.name).all(|w| w != *worker));
+            if other.is_none_or(|pool| pool.config.standby == 0) {
+                let allowed = "only for one whose other pool has workers on `standby`";
+                refuse("worker", worker.to_string(), allowed.to_owned());
+            }
         }
         let unknown = |field: &str, name: &str, known: Vec<&str>| ScenarioError::BadValue {
             path: format!("{path}.{field}"),

@@ -41,6 +41,10 @@ impl Run<'_> {
         };
         self.emit(&Event::Routed { id, prefill, decode });
         let is_pair = matches!(self.routing, Routing::Pair(_));
+        self.tell_load(prefill);
+        if is_pair {
+            self.tell_load(decode);
+        }
         let prefill = self.place(prefill, tokens);
         let decode = if is_pair { self.place(decode, tokens) } else { prefill };
         let live = self.live.get(id);
@@ -173,6 +177,14 @@ impl Run<'_> {
         }
     }
 
+    /// Tells observers what the router saw of a worker that it has just chosen.
+    fn tell_load(&mut self, worker: WorkerId) {
+        let seen = self.router_of(worker).load(worker).saturating_sub(1);
+        let there = self.workers[worker.index()].ranks.iter().map(|rank| rank.batch.len());
+        let real = u32::try_from(there.sum::<usize>()).unwrap_or(u32::MAX);
+        self.emit(&Event::Chosen { worker, seen, real });
+    }
+
     fn place(&mut self, worker: WorkerId, prompt: TokenCount) -> Place {
         let rank = self.workers[worker.index()].next_rank(self.now, prompt);
         Place { worker, rank, slot: None }
@@ -247,7 +259,7 @@ impl Run<'_> {
             }
         };
         // A worker that is being restarted has left the router before its requests ended.
-        let is_known = workers.iter().all(|worker| !self.fleet[worker.index()].is_leaving());
+        let is_known = workers.iter().all(|worker| self.fleet[worker.index()].is_routed);
         if is_known {
             told.map_err(|source| EngineError::Router { at, seed: self.seed, source })?;
         }
@@ -294,7 +306,9 @@ impl Run<'_> {
 
     /// When the next of all that is to happen at a known time does.
     pub(super) fn next_timer(&mut self) -> Option<SimTime> {
-        let next = [self.timers.peek(), self.limiter.next()].into_iter().flatten().min();
+        let scaling = self.scaling.as_ref().map(|scaling| scaling.next);
+        let next = [self.timers.peek(), self.limiter.next(), scaling];
+        let next = next.into_iter().flatten().min();
         let limit = self.next_limit().map(|(at, _)| at);
         [next, limit].into_iter().flatten().min()
     }
@@ -347,6 +361,9 @@ impl Run<'_> {
                 None => Ok(()),
             };
         }
-        self.leave_router_queue()
+        if self.limiter.next().is_some_and(|at| at <= now) {
+            return self.leave_router_queue();
+        }
+        self.scale()
     }
 }

@@ -161,7 +161,7 @@ fn what_happens_at_one_instant_has_an_order() {
     let scenario = base_with(&[("workload", load)]);
     let simulation = Simulation::new(scenario).unwrap().cost_model(|_, _| Box::new(Second));
     simulation.observer(log.watch()).run().unwrap();
-    let arrivals = ["0 s Arrived", "0 s Routed", "0 s Queued"].repeat(2);
+    let arrivals = ["0 s Arrived", "0 s Routed", "0 s Chosen", "0 s Queued"].repeat(2);
     let rest = [
         "0 s Admitted",
         "0 s Admitted",

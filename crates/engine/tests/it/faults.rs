@@ -1,7 +1,7 @@
 //! What goes wrong: no request is lost or counted twice, the router tries again as sglang-router does, and
 //! a schedule that cannot be is told whole.
 
-use sglsim_engine::{Event, Failure, Observer, Report, Scenario, SimTime, Simulation};
+use sglsim_engine::{Event, Failure, LinkKind, Observer, Report, Scenario, SimTime, Simulation};
 
 use crate::scenarios::{base_with, bytes, run};
 use crate::watch::Shared;
@@ -241,4 +241,103 @@ fn a_schedule_that_cannot_be_is_told_whole() {
     let never = [("router.retry", "(retry_max_retries: 0)")];
     let error = Simulation::new(busy("[]", &never)).unwrap_err();
     assert!(format!("{error:?}").contains("retry_max_retries"), "{error:?}");
+}
+
+#[test]
+fn a_worker_changes_its_role_and_nobody_is_lost() {
+    let spare = ("deployment.decode.standby", "1");
+    let scenario = busy("[SwitchRole(worker: 1, at: 15.0, down: 10.0)]", &[spare]);
+    let (report, _) = watched(&scenario);
+    assert_eq!((report.completed, report.failed, report.retries), (700, 0, 0));
+    // Workers: 0 and 1 prefill, 2 and 3 decode, 4 is the one on standby.
+    for record in &report.requests {
+        let [prefill, decode] =
+            [record.prefill_worker, record.decode_worker].map(|worker| worker.unwrap().index());
+        if record.arrival.seconds() > 15.0 {
+            assert_eq!(prefill, 0);
+        }
+        assert!(decode < 4 || record.arrival.seconds() > 25.0);
+    }
+    let switched = &report.pools[1].per_worker[2];
+    assert!(switched.requests > 0, "{switched:?}");
+    let error = Simulation::new(busy("[SwitchRole(worker: 2, at: 1.0, down: 1.0)]", &[spare]));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("only for one whose other pool has workers on `standby`"), "{error}");
+}
+
+#[test]
+fn pools_grow_and_shrink_with_the_load() {
+    let wave = "Synthetic(arrivals: Poisson(rate: 25.0), input_len: Fixed(500), \
+                output_len: Fixed(300), requests: 1500)";
+    let scaled = [
+        ("workload", wave),
+        ("deployment.decode.workers", "1"),
+        ("deployment.decode.standby", "5"),
+        ("autoscale", "(interval: 2.0, start_up: 5.0, target_load: 60.0)"),
+    ];
+    let scenario = busy("[]", &scaled);
+    let (report, _) = watched(&scenario);
+    assert_eq!(report.completed, 1500);
+    let served: Vec<u64> =
+        report.pools[1].per_worker.iter().map(|worker| worker.requests).collect();
+    assert!(served[1] > 0, "the first on standby was started: {served:?}");
+    let fixed = run(&busy("[]", &scaled[..2]));
+    assert!(report.e2e.mean < fixed.e2e.mean, "{} {}", report.e2e.mean, fixed.e2e.mean);
+    assert_eq!(bytes(&report, &scenario), bytes(&run(&scenario), &scenario), "same bytes");
+    for (config, expected) in [
+        ("(target_load: 0.0)", "`autoscale.target_load` is 0, allowed is from 0.001"),
+        ("(target_load: 5.0)", "only with workers on `standby` in some pool"),
+    ] {
+        let error = Simulation::new(busy("[]", &[("autoscale", config)])).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// A decode worker with room for two prompts holds the others back before they are computed.
+#[test]
+fn prefill_waits_for_memory_on_the_decode_worker() {
+    let fields = [
+        (
+            "deployment",
+            "Disaggregated(prefill: (tp_size: 4), decode: (tp_size: 4, max_total_tokens: 9000))",
+        ),
+        (
+            "workload",
+            "Synthetic(arrivals: Batches(size: 4, every: 100.0), input_len: Fixed(3000), \
+             output_len: Fixed(400), requests: 4)",
+        ),
+    ];
+    let report = run(&base_with(&fields));
+    let at = |at: Option<SimTime>| at.unwrap().seconds();
+    let [first, .., last] = report.requests.as_slice() else { panic!() };
+    assert_eq!(at(first.queued), 0.0);
+    // The last one is not even queued for prefill before one has ended.
+    let ended =
+        report.requests.iter().map(|record| at(record.finished)).fold(f64::INFINITY, f64::min);
+    assert!(at(last.queued) >= ended, "{last:?}");
+    assert!(last.ttft().unwrap().get() > ended, "TTFT has the wait for memory in it");
+    assert!(last.queue_time().unwrap().get() < 0.2, "the prefill worker itself was free");
+}
+
+#[test]
+fn a_report_says_what_the_router_saw_and_what_links_carried() {
+    let report = run(&busy("[]", &[]));
+    let [prefill, decode] = report.pools.as_slice() else { panic!() };
+    // A prefill worker counts as loaded until the last token, which comes from elsewhere.
+    assert!(prefill.load_seen > 3.0 * prefill.load_real, "{prefill:?}");
+    assert!((decode.load_seen - decode.load_real).abs() < 0.2 * decode.load_seen, "{decode:?}");
+    for pool in &report.pools {
+        let requests: u64 = pool.per_worker.iter().map(|worker| worker.requests).sum();
+        assert_eq!(requests, 700, "every request is somebody's");
+    }
+    let carried = |kind| report.network.iter().find(|link| link.kind == kind).unwrap();
+    let (out, into) = (carried(LinkKind::NicOut), carried(LinkKind::NicIn));
+    assert!((out.utilisation / into.utilisation - 1.0).abs() < 1e-9, "what goes out comes in");
+    assert!(
+        out.utilisation > 0.0
+            && out.utilisation_max <= 1.0
+            && out.utilisation_max >= out.utilisation
+    );
+    // Four nodes' adapters: 2 workers of 4 GPUs on a node of each pool.
+    assert_eq!((out.links, into.links), (16, 16));
 }
