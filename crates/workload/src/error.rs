@@ -165,6 +165,21 @@ pub enum TraceErrorKind {
         /// The repeated value, shortened.
         value: String,
     },
+    /// A turn of a conversation continues one that is not there.
+    #[error(
+        "turn {turn} of session `{session}` continues turn {parent}, which is not there (there are: {})",
+        numbers(known)
+    )]
+    MissingTurn {
+        /// The session, shortened.
+        session: String,
+        /// The turn.
+        turn: u64,
+        /// The turn that it continues.
+        parent: u64,
+        /// The turns of the session in the lines before.
+        known: Vec<u64>,
+    },
     /// The blocks do not cover the prompt.
     #[error(
         "`hash_ids` holds {found} blocks, but {input_length} tokens in blocks of {block_size} are {needed}"
@@ -199,6 +214,11 @@ pub enum TraceErrorKind {
 
 fn misspelt(name: Option<&str>) -> String {
     name.map(|name| format!("; is `{name}` a misspelling of it?")).unwrap_or_default()
+}
+
+fn numbers(known: &[u64]) -> String {
+    let known: Vec<String> = known.iter().map(u64::to_string).collect();
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 }
 
 /// Shortens what a user wrote for a message.

@@ -4,9 +4,11 @@ mod blocks;
 mod clock;
 mod columns;
 mod format;
+mod json;
 mod labels;
 mod lines;
 mod replay;
+mod sessions;
 mod summary;
 mod table;
 
@@ -96,6 +98,13 @@ impl Trace {
                     blocks.block_size = size;
                 }
                 blocks.read(&first, &mut lines)?
+            }
+            Form::Sessions(mut sessions) => {
+                if let Some(size) = block_size {
+                    check("block_size", size, 1..=u32::MAX)?;
+                    sessions.block_size = size;
+                }
+                sessions.read(&first, &mut lines)?
             }
             Form::Columns(columns) => {
                 if let Some(size) = block_size {

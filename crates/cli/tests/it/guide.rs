@@ -74,6 +74,19 @@ fn the_guide_to_timelines_prints_what_it_shows() {
     run_commands("timeline.md", &folder, 2, head);
 }
 
+#[test]
+fn the_guide_to_sessions_prints_what_it_shows() {
+    let folder = Folder::new();
+    let scenario = std::fs::read_to_string(root().join("fixtures/scenarios/agents.ron")).unwrap();
+    folder.write("agents.ron", &scenario);
+    let guide = std::fs::read_to_string(root().join("docs/guide/sessions.md")).unwrap();
+    let (trace, _) = blocks(&guide, "json")[0];
+    folder.write("sessions.jsonl", trace);
+    run_commands("sessions.md", &folder, 2, head);
+    let (quoted, _) = blocks(&guide, "ron")[0];
+    assert!(scenario.contains(quoted.trim()), "the guide quotes agents.ron");
+}
+
 /// What stands above the rows of a table.
 fn head(text: &str) -> &str {
     text.split('─').next().unwrap_or(text)

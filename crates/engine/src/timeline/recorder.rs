@@ -220,7 +220,10 @@ impl Observer for Recorder {
             }
             Event::WorkerUp { worker } => self.marks.push((at, worker, "up")),
             Event::Queued { id } => self.tell(at, id, Moment::Queued),
-            Event::Accepted { .. } | Event::Left { .. } | Event::LinkChanged { .. } => {}
+            Event::Chosen { .. }
+            | Event::Accepted { .. }
+            | Event::Left { .. }
+            | Event::LinkChanged { .. } => {}
             Event::Admitted { id, cached, again, .. } => {
                 self.tell(at, id, Moment::Admitted { cached, again });
             }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::Blocks;
 use super::columns::{self, Columns};
+use super::sessions::SessionLines;
 
 /// Format of a trace file. Compressed or not is seen from the file itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,12 @@ pub enum TraceFormat {
     /// `input_length`, `output_length`, `hash_ids` of 16-token blocks; `chat_id` and others are
     /// not used. Requests arrive at their times, whatever becomes of the turn before.
     Qwen,
+    /// JSON lines of conversations, with the fields of NVIDIA's AIPerf: `session_id`, `timestamp` of the
+    /// first turn and `delay` of later ones \[ms\], `input_length` of what is new, `output_length`, and
+    /// `hash_ids` (512 tokens) or not. `turn` numbers the turns of a session from 0, `parent` is the turn
+    /// that one continues; by default each continues the one before. A turn arrives `delay` after the
+    /// end of its parent, and repeats all that was said.
+    Sessions,
     /// CSV of the Azure LLM inference traces: `TIMESTAMP` (wall clock, UTC if it names no zone),
     /// `ContextTokens`, `GeneratedTokens`. Says nothing of shared prefixes: all prompts differ.
     Azure,
@@ -35,6 +42,8 @@ pub enum TraceFormat {
 pub(crate) enum Form {
     /// JSON lines with hashed blocks.
     Blocks(Blocks),
+    /// JSON lines of conversations.
+    Sessions(SessionLines),
     /// CSV.
     Columns(&'static Columns),
 }
@@ -46,6 +55,7 @@ impl TraceFormat {
             Self::Auto => Self::recognise(first_line)?.form(first_line),
             Self::Mooncake => Some(Form::Blocks(Blocks { block_size: 512, ticks_per_second: 1e3 })),
             Self::Qwen => Some(Form::Blocks(Blocks { block_size: 16, ticks_per_second: 1.0 })),
+            Self::Sessions => Some(Form::Sessions(SessionLines { block_size: 512 })),
             Self::Azure => Some(Form::Columns(&columns::AZURE)),
             Self::BurstGpt => Some(Form::Columns(&columns::BURST_GPT)),
             Self::Csv => Some(Form::Columns(&columns::PLAIN)),
@@ -54,8 +64,11 @@ impl TraceFormat {
 
     fn recognise(first_line: &str) -> Option<Self> {
         if first_line.trim_start().starts_with('{') {
-            let qwen = first_line.contains("\"chat_id\"");
-            return Some(if qwen { Self::Qwen } else { Self::Mooncake });
+            return Some(match first_line {
+                line if line.contains("\"session_id\"") => Self::Sessions,
+                line if line.contains("\"chat_id\"") => Self::Qwen,
+                _ => Self::Mooncake,
+            });
         }
         // The most matching columns win, the first of equals; a single match is enough, so that a
         // misspelt header is reported as such.
@@ -73,7 +86,8 @@ impl TraceFormat {
         let csv = [columns::AZURE, columns::BURST_GPT, columns::PLAIN];
         let headers = csv.map(|form| format!("CSV with {}", form.names().join(", ")));
         format!(
-            "JSON lines with timestamp, input_length, output_length, hash_ids; {}",
+            "JSON lines with timestamp, input_length, output_length, hash_ids, or with session_id, \
+             timestamp or delay, input_length, output_length; {}",
             headers.join("; ")
         )
     }

@@ -13,6 +13,17 @@ pub(crate) struct Rows {
     spans: Vec<Span>,
     /// By row; empty if no row has any.
     labels: Vec<Labels>,
+    /// By row, what a turn follows; empty if none does.
+    turns: Vec<Option<Turn>>,
+}
+
+/// A later turn of a conversation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// The row that it continues.
+    pub(crate) after: u32,
+    /// Time from the end of that one to its arrival \[s\].
+    pub(crate) delay: f64,
 }
 
 /// One request: 24 bytes and 16 per span.
@@ -52,6 +63,18 @@ impl Rows {
         spans: impl IntoIterator<Item = Span>,
     ) -> Result<(), TraceErrorKind> {
         let before = self.rows.last().map_or(0.0, |row| row.arrival);
+        self.push_after(before, (time_field, written), arrival, output_len, spans)
+    }
+
+    /// [`Rows::push`] behind an arrival that is not that of the last row.
+    pub(crate) fn push_after(
+        &mut self,
+        before: f64,
+        (time_field, written): (&'static str, &str),
+        arrival: f64,
+        output_len: u32,
+        spans: impl IntoIterator<Item = Span>,
+    ) -> Result<(), TraceErrorKind> {
         if !(arrival >= before && arrival.is_finite()) {
             return Err(TraceErrorKind::Value {
                 field: time_field,
@@ -86,6 +109,26 @@ impl Rows {
     ) -> Result<(), TraceErrorKind> {
         let span = Span::new(fresh_content(self.rows.len() as u64), input_len);
         self.push(time, arrival, output_len, [span])
+    }
+
+    /// Appends a later turn of a conversation, `delay` \[s\] after the end of the row `after`. Its
+    /// arrival is that of an instant answer.
+    pub(crate) fn append_turn(
+        &mut self,
+        after: u32,
+        delay: f64,
+        output_len: u32,
+        spans: impl IntoIterator<Item = Span>,
+    ) {
+        self.turns.resize(self.rows.len(), None);
+        self.turns.push(Some(Turn { after, delay }));
+        let arrival = self.rows[after as usize].arrival + delay;
+        self.append(arrival, output_len, spans);
+    }
+
+    /// What a row follows, if it is a later turn of a conversation.
+    pub(crate) fn turn(&self, index: usize) -> Option<Turn> {
+        self.turns.get(index).copied().flatten()
     }
 
     /// Gives the last row its labels.

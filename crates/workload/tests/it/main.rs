@@ -5,5 +5,6 @@ mod config;
 mod conformance;
 mod laws;
 mod malformed;
+mod sessions;
 mod synthetic;
 mod traces;
