@@ -93,8 +93,9 @@ pub use sglsim_sched::{
     BatchState, CLIP_MAX_NEW_TOKENS, DecodeScheduler, DisaggregationMode, ExtendSlice, Fcfs,
     ForwardBatch, ForwardMode, Labels, LongestOutputFirst, LongestPrefixMatch, Memory,
     MixedScheduler, NUM_RESERVED_DECODE_TOKENS, Needs, NewTokenRatio, PrefillAdder, QueueEntry,
-    ReqView, SchedError, SchedulePolicy, SchedulePolicyName, Scheduler, SchedulerConfig,
-    SchedulerName, SglangScheduler, Slot, SpeculativeDecoding, StepResult, WholeScheduler,
+    ReqView, RetractionPolicy, SchedError, SchedulePolicy, SchedulePolicyName, Scheduler,
+    SchedulerConfig, SchedulerName, SglangScheduler, Slot, SpeculativeDecoding, StepResult,
+    WholeScheduler,
 };
 pub use sglsim_units::{RequestId, RngStreams, Seconds, SimTime, TokenCount, WorkerId};
 pub use sglsim_workload::{Finished, Request, Workload, WorkloadConfig, WorkloadError};

@@ -471,6 +471,7 @@ fn scheduler_config(
         config.priority_scheduling_preemption_threshold;
     scheduler.pp_size = plan.pp_size;
     scheduler.pp_max_micro_batch_size = config.pp_max_micro_batch_size;
+    scheduler.retraction_policy = config.retraction_policy;
     scheduler.prefill_delayer = config.enable_prefill_delayer.then(PrefillDelayerConfig::default);
     if plan.dp_size > 1 {
         scheduler.schedule_conservativeness *= DP_CONSERVATIVENESS;

@@ -15,7 +15,9 @@ use sglsim_radix::{EvictionPolicy, WritePolicy};
 use sglsim_router::{
     CircuitBreakerConfig, HealthCheckConfig, LimiterConfig, PolicyConfig, RetryConfig, RouteError,
 };
-use sglsim_sched::{DEFAULT_MAX_PREFILL_TOKENS, SchedulePolicyName, SchedulerName};
+use sglsim_sched::{
+    DEFAULT_MAX_PREFILL_TOKENS, RetractionPolicy, SchedulePolicyName, SchedulerName,
+};
 use sglsim_units::{RngStreams, Seconds};
 use sglsim_workload::WorkloadConfig;
 
@@ -218,6 +220,8 @@ pub struct PoolConfig {
     pub prefill_decode_interval_min_bs: u32,
     /// Rows that must be free before new prompts are taken while others run; below 2 is no limit.
     pub min_free_slots_delay: u32,
+    /// Who is pushed out first when decode runs out of memory; `priority` needs `enable_priority_scheduling`.
+    pub retraction_policy: RetractionPolicy,
     /// Hold prefill back until there is room for a batch as large as recent ones.
     pub enable_prefill_delayer: bool,
     /// How tokens are drafted, if they are.
@@ -290,6 +294,7 @@ impl Default for PoolConfig {
             prefill_decode_interval: 0,
             prefill_decode_interval_min_bs: 0,
             min_free_slots_delay: 0,
+            retraction_policy: RetractionPolicy::Length,
             enable_prefill_delayer: false,
             speculative_algorithm: None,
             speculative_num_steps: None,

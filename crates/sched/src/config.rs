@@ -1,5 +1,6 @@
 //! Settings of one scheduler, under SGLang's names and with SGLang's defaults.
 
+use serde::{Deserialize, Serialize};
 use sglsim_units::{DisaggregationMode, RequestId, Seconds, TokenCount};
 
 use crate::{SchedError, SpeculativeDecoding};
@@ -58,6 +59,8 @@ pub struct SchedulerConfig {
     pub prefill_decode_interval_min_bs: u32,
     /// Rows that must be free before new prompts are taken while others run; below 2 is no limit.
     pub min_free_slots: u32,
+    /// Who is pushed out first when decode runs out of memory.
+    pub retraction_policy: RetractionPolicy,
     /// Holds prefill back until it is worth a step of its own, if switched on.
     pub prefill_delayer: Option<PrefillDelayerConfig>,
     /// Pipeline stages: so many micro-batches take turns, each with a running batch of its own.
@@ -66,6 +69,17 @@ pub struct SchedulerConfig {
     pub pp_max_micro_batch_size: Option<u32>,
     /// Speculative decoding, if it is switched on.
     pub speculative: Option<SpeculativeDecoding>,
+}
+
+/// Who is pushed out first when decode runs out of memory (SGLang 0.5.23, `--retraction-policy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetractionPolicy {
+    /// Who has generated least, then who has the longest prompt.
+    #[default]
+    Length,
+    /// The least urgent, and among them as by length; needs `enable_priority_scheduling`.
+    Priority,
 }
 
 /// When prefill is held back (SGLang 0.5.23, `enable_prefill_delayer` and the options beside it).
@@ -115,6 +129,7 @@ impl SchedulerConfig {
             prefill_decode_interval: 0,
             prefill_decode_interval_min_bs: 0,
             min_free_slots: 0,
+            retraction_policy: RetractionPolicy::Length,
             prefill_delayer: None,
             pp_size: 1,
             pp_max_micro_batch_size: None,
@@ -191,6 +206,11 @@ impl SchedulerConfig {
             if value == Some(0) {
                 return refuse(field, "0".into(), ">= 1".into());
             }
+        }
+        if self.retraction_policy == RetractionPolicy::Priority && !self.enable_priority_scheduling
+        {
+            let allowed = "length, unless `enable_priority_scheduling`".to_owned();
+            return refuse("retraction_policy", "priority".into(), allowed);
         }
         if self.max_prefill_tokens == 0 {
             return refuse("max_prefill_tokens", "0".into(), ">= 1".into());

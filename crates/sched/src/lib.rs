@@ -76,7 +76,7 @@ pub use adder::{AddReqResult, PrefillAdder};
 pub use batch::BatchState;
 pub use config::{
     CLIP_MAX_NEW_TOKENS, DEFAULT_MAX_PREFILL_TOKENS, NUM_RESERVED_DECODE_TOKENS,
-    PrefillDelayerConfig, RETRACT_DECODE_STEPS, SchedulerConfig,
+    PrefillDelayerConfig, RETRACT_DECODE_STEPS, RetractionPolicy, SchedulerConfig,
 };
 pub use decode::DecodeScheduler;
 pub use error::SchedError;

@@ -1,9 +1,11 @@
 //! SGLang's scheduler for workers that prefill, or prefill and decode.
 
+use std::cmp::Reverse;
+
 use sglsim_units::{SimTime, TokenCount};
 
 use crate::adder::{AddReqResult, PrefillAdder};
-use crate::config::{RETRACT_DECODE_STEPS, SchedulerConfig};
+use crate::config::{RETRACT_DECODE_STEPS, RetractionPolicy, SchedulerConfig};
 use crate::delayer::PrefillDelayer;
 use crate::queue::{refresh_waiting_prefixes, sort_waiting};
 use crate::request::Slot;
@@ -198,12 +200,21 @@ fn running_views(batch: &BatchState) -> impl Iterator<Item = crate::ReqView> + '
 
 /// Retracts at least one request, then more until one decode step of the rest fits; always leaves
 /// one. Victims are those with the fewest generated tokens, then the longest prompt, then the
-/// latest to join.
+/// latest to join; before all that the least urgent, where priorities decide.
+///
+/// # Source
+///
+/// SGLang 0.5.23, `managers/schedule_batch.py:ScheduleBatch._get_decode_retraction_order`.
 pub(crate) fn retract(batch: &mut BatchState) -> Result<(), SchedError> {
     let mut keep: Vec<Slot> = batch.running().members().to_vec();
     keep.sort_by_key(|&slot| {
         let view = batch.view(slot);
-        (std::cmp::Reverse(view.generated), view.prompt_tokens, batch.req(slot).join_order)
+        let urgency = match batch.config().retraction_policy {
+            RetractionPolicy::Length => 0,
+            RetractionPolicy::Priority => batch.config().urgency(view.labels.priority),
+        };
+        let by_length = (Reverse(view.generated), view.prompt_tokens, view.join_order);
+        (Reverse(urgency), by_length)
     });
     while keep.len() > 1 {
         let victim = keep.pop().expect("more than one is left");

@@ -12,6 +12,7 @@ mod faults;
 mod files;
 mod hicache;
 mod laws;
+mod lockstep;
 mod naive;
 mod oracle;
 mod pipeline;

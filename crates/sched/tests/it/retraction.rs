@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sglsim_sched::{
-    BatchState, ForwardMode, Notice, Scheduler, SchedulerConfig, SglangScheduler, Submission,
-    testing::seed,
+    BatchState, ForwardMode, Labels, Notice, RetractionPolicy, Scheduler, SchedulerConfig,
+    SglangScheduler, Submission, testing::seed,
 };
 use sglsim_units::SimTime;
 
@@ -39,6 +39,31 @@ fn victims_have_the_fewest_tokens_then_the_longest_prompt_then_joined_last() {
     // Free and needed pages: 0 and 6, 1 and 5, 3 and 4, 4 and 3.
     assert_eq!(retracted(&notices), [(4, 1), (2, 2), (3, 2)]);
     assert_eq!(ids(&batch, batch.waiting_queue()), [4, 2, 3]);
+}
+
+/// With priorities, who is least urgent goes first, whatever they have generated; without a priority one is
+/// the least urgent of all.
+#[test]
+fn the_least_urgent_are_pushed_out_first_if_priorities_decide() {
+    let mut config = SchedulerConfig::new(40, 100);
+    config.enable_priority_scheduling = true;
+    config.retraction_policy = RetractionPolicy::Priority;
+    let mut batch = rank_without_cache(&config);
+    for (id, generated, priority) in
+        [(0, 1, Some(5)), (1, 3, Some(1)), (2, 4, None), (3, 2, Some(1))]
+    {
+        let labels = Labels { priority, ..Labels::default() };
+        run(&mut batch, Submission { labels, ..request(id, 11 - generated as u32, 20) }, generated);
+    }
+    // Each has ten slots, and a step needs four: one victim is enough.
+    let (_, notices) = step(&mut SglangScheduler::new(&config), &mut batch);
+    assert_eq!(retracted(&notices), [(2, 4)]);
+    config.enable_priority_scheduling = false;
+    let said = config.validated().unwrap_err().to_string();
+    assert!(
+        said.contains("retraction_policy") && said.contains("enable_priority_scheduling"),
+        "{said}"
+    );
 }
 
 #[test]
