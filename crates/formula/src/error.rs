@@ -61,6 +61,15 @@ pub enum FormulaError {
         /// The metric.
         metric: Metric,
     },
+    /// Requests that never run out wait without end.
+    #[error(
+        "`{metric}` needs a load: where all requests come at once, or never run out, each waits as long \
+         as the run takes; give the workload a rate or a number of users"
+    )]
+    NoLoad {
+        /// The metric.
+        metric: Metric,
+    },
     /// A metric that only a run has.
     #[error("`{metric}` is a metric of a run; it has no formula of the configuration alone")]
     OnlyOfARun {

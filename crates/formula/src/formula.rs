@@ -97,14 +97,15 @@ impl Formula {
         let mut symbols = Symbols::new();
         let (value, constraints, validity) = match metric {
             StepTime | PrefillStepTime | DecodeStepTime => return Self::of_step(plan, metric),
-            Duration | MeanItl | Latency(..) => return Err(FormulaError::OnlyOfARun { metric }),
+            _ if metric.level() == Level::Run => return Err(FormulaError::OnlyOfARun { metric }),
             Ttft | Itl | E2eLatency | TransferTime => {
                 let request = Request::of(&mut symbols, plan, frozen)?;
                 (request.latency(metric)?, request.constraints, REQUEST)
             }
             _ => {
-                let found = steady::throughput(&mut symbols, plan, metric, frozen)?;
-                (found.value, found.constraints, STEADY)
+                let found = steady::steady(&mut symbols, plan, metric, frozen)?;
+                let is_latency = matches!(metric, MeanItl | Latency(..));
+                (found.value, found.constraints, if is_latency { LATENCY } else { STEADY })
             }
         };
         let mut formula = Self::assemble(metric, symbols, &value, constraints, validity)?;
@@ -374,6 +375,11 @@ const STEADY: &str = "A steady state described by means: all ranks equally loade
     full as memory and caps allow, no retraction. Cache hits and lengths are those that were \
     frozen. The largest CUDA graph and the memory reserve for max_running_requests stay the \
     scenario's own. Start-up, drain and queueing delay are not in it.";
+
+const LATENCY: &str = "A steady state described by means, two lengths of prompts and the variability of \
+    arrivals: prompts wait for steps of others, share them, and hold up who decodes. Attention ranks \
+    stay the scenario's own. Where requests come faster than they can leave there is no value. Start-up, drain \
+    and retraction are not in it.";
 
 /// Features of one step to start from.
 fn example_step(pool: &PoolPlan) -> StepFeatures {

@@ -12,8 +12,10 @@ use sglsim_workload::Arrivals;
 
 use crate::FormulaError;
 
+mod moments;
 mod spread;
 
+use moments::{ArrivalSpread, TwoLengths, mean_gap_share, scv};
 pub use spread::Observed;
 
 /// What a run tells a formula: how long prompts and outputs are, how much of a prompt a cache has,
@@ -35,7 +37,7 @@ pub use spread::Observed;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Frozen {
-    /// Version of the file format, now 2.
+    /// Version of the file format, now 3.
     #[serde(default = "first_version")]
     pub version: u32,
     /// Where the values come from.
@@ -66,6 +68,30 @@ pub struct Frozen {
     /// \[token\]: all of them for requests that ignore the end of sequence, else the share
     /// `new_token_ratio` at its lowest.
     pub mean_reserved_tokens: f64,
+    /// Two lengths that stand for all uncached parts of prompts: the shorter one over the mean \[1\].
+    /// With its counterpart and its share it has the mean, the variance and the skewness of all.
+    #[serde(default = "alike")]
+    pub short_prompt_ratio: f64,
+    /// The longer of the two over the mean \[1\].
+    #[serde(default = "alike")]
+    pub long_prompt_ratio: f64,
+    /// Share of prompts that the longer one stands for \[1\].
+    #[serde(default)]
+    pub long_prompt_share: f64,
+    /// Squared coefficient of variation of output lengths \[1\].
+    #[serde(default)]
+    pub output_scv: f64,
+    /// Mean of 1/(o−1) over the outputs of several tokens \[1\]: what a wait before the second token
+    /// adds to the time per token.
+    #[serde(default)]
+    pub mean_gap_share: f64,
+    /// Squared coefficient of variation of the gaps between arrivals \[1\]; 1 for a Poisson process.
+    #[serde(default = "alike")]
+    pub gap_scv: f64,
+    /// What routing adds to it at a worker, over what choosing at random would add \[1\]: 0 if
+    /// workers take turns.
+    #[serde(default)]
+    pub routing_scv: f64,
     /// How requests come.
     pub load: Load,
     /// What the runs were like, with its spread over the seeds; empty unless they were recorded.
@@ -73,7 +99,12 @@ pub struct Frozen {
     pub observed: Vec<Observed>,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// What files before version 3 say of spreads.
+fn alike() -> f64 {
+    1.0
+}
 
 fn first_version() -> u32 {
     1
@@ -141,6 +172,11 @@ impl Frozen {
             total / done.len() as f64 / mean_steps
         };
         let reservation = Reservation::of(scenario);
+        let new = |record: &&RequestRecord| {
+            record.prompt_tokens.saturating_sub(record.cached_tokens).max(1) as f64
+        };
+        let prompts = TwoLengths::of(&done.iter().map(new).collect::<Vec<_>>());
+        let arrivals = ArrivalSpread::of(report);
         let mean_prompt_tokens = mean(|record| record.prompt_tokens as f64);
         let frozen = Self {
             version: VERSION,
@@ -169,6 +205,13 @@ impl Frozen {
             } else {
                 0.0
             },
+            short_prompt_ratio: prompts.short,
+            long_prompt_ratio: prompts.long,
+            long_prompt_share: prompts.long_share,
+            output_scv: scv(done.iter().map(|record| record.output_tokens as f64)),
+            mean_gap_share: mean_gap_share(&done),
+            gap_scv: arrivals.gap_scv,
+            routing_scv: arrivals.routing_scv,
             load: Load::of(report, scenario),
         };
         frozen.checked()
@@ -199,6 +242,13 @@ impl Frozen {
             mean_output_tokens: output_tokens,
             mean_decode_context: prompt_tokens + output_tokens / 2.0,
             mean_reserved_tokens: Reservation::WHOLE.mean(output_tokens),
+            short_prompt_ratio: 1.0,
+            long_prompt_ratio: 1.0,
+            long_prompt_share: 0.0,
+            output_scv: 0.0,
+            mean_gap_share: if output_tokens >= 2.0 { 1.0 / (output_tokens - 1.0) } else { 0.0 },
+            gap_scv: 1.0,
+            routing_scv: 0.0,
             load,
         };
         frozen.checked()
@@ -270,8 +320,51 @@ impl Frozen {
     #[must_use]
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut all = Vec::from(self.means());
+        all.extend(self.spreads());
         all.extend(self.load_parameters());
         all
+    }
+
+    /// Ratio of short and of long prompts, share of the long ones, spread of outputs, gap share, spread of arrivals and
+    /// of routing.
+    pub(crate) fn spreads(&self) -> [Parameter; 7] {
+        let ratio = |name: &str, doc: &str, value: f64| Parameter {
+            symbol: Symbol::real(name).non_negative().doc(doc),
+            value,
+        };
+        let share = Symbol::real("long_prompt_share").at_least(0.0).at_most(1.0);
+        [
+            ratio(
+                "short_prompt_ratio",
+                "new tokens of a short prompt over the mean",
+                self.short_prompt_ratio,
+            ),
+            ratio(
+                "long_prompt_ratio",
+                "new tokens of a long prompt over the mean",
+                self.long_prompt_ratio,
+            ),
+            Parameter {
+                symbol: share.doc("share of the long prompts"),
+                value: self.long_prompt_share,
+            },
+            ratio(
+                "output_scv",
+                "squared coefficient of variation of output lengths",
+                self.output_scv,
+            ),
+            ratio("mean_gap_share", "mean of 1/(output tokens - 1)", self.mean_gap_share),
+            ratio(
+                "gap_scv",
+                "squared coefficient of variation of the gaps between arrivals",
+                self.gap_scv,
+            ),
+            ratio(
+                "routing_scv",
+                "what routing adds to it at a worker, over choosing at random",
+                self.routing_scv,
+            ),
+        ]
     }
 
     /// Prompt, cached part, pairs, output, context, reserve.
@@ -342,6 +435,14 @@ impl Frozen {
         least("mean_output_tokens", self.mean_output_tokens, 1.0, ">= 1")?;
         least("mean_decode_context", self.mean_decode_context, 1.0, ">= 1")?;
         least("mean_reserved_tokens", self.mean_reserved_tokens, 0.0, ">= 0")?;
+        least("short_prompt_ratio", self.short_prompt_ratio, 0.0, ">= 0")?;
+        least("long_prompt_ratio", self.long_prompt_ratio, 0.0, ">= 0")?;
+        least("long_prompt_share", self.long_prompt_share, 0.0, "from 0 to 1")?;
+        least("long_prompt_share", 1.0 - self.long_prompt_share, 0.0, "from 0 to 1")?;
+        least("output_scv", self.output_scv, 0.0, ">= 0")?;
+        least("mean_gap_share", self.mean_gap_share, 0.0, ">= 0")?;
+        least("gap_scv", self.gap_scv, 0.0, ">= 0")?;
+        least("routing_scv", self.routing_scv, 0.0, ">= 0")?;
         match self.load {
             Load::Unlimited => {}
             Load::Open { request_rate } => {

@@ -39,7 +39,7 @@
 //! | step | `step_time`, `prefill_step_time`, `decode_step_time` | it is the same expression |
 //! | request | `ttft`, `itl`, `e2e_latency`, `transfer_time` | on an idle system |
 //! | run | `mean_ttft`, `p99_tpot`, `output_throughput` of one run, by [`History`] | it is the report, and has its derivatives |
-//! | steady state | `output_throughput` and its relatives | to a few percent, see `docs/guide/formulas.md` |
+//! | steady state | `output_throughput` and its relatives; `mean_ttft`, `mean_tpot`, … under a load | to a few percent, see `docs/guide/formulas.md` |
 //!
 //! This crate knows scenarios, plans and reports; of the event core it knows nothing.
 

@@ -270,7 +270,8 @@ impl Metric {
         match self {
             Self::StepTime | Self::PrefillStepTime | Self::DecodeStepTime => Level::Step,
             Self::Ttft | Self::Itl | Self::E2eLatency | Self::TransferTime => Level::Request,
-            Self::Duration | Self::MeanItl | Self::Latency(..) => Level::Run,
+            Self::Duration => Level::Run,
+            Self::Latency(_, statistic) if statistic != Statistic::Mean => Level::Run,
             _ => Level::Steady,
         }
     }

@@ -80,9 +80,27 @@ impl<'a> Pool<'a> {
         Ok(Self { plan, model, scope, law, workers, tp_size, dp_size, constraints })
     }
 
+    /// Keeps the attention ranks at the scenario's number: latencies have a step of each kind several
+    /// times, and most kinds are not there with one rank.
+    pub(crate) fn settle_ranks(&mut self, symbols: &mut Symbols) {
+        symbols.settle(&self.dp_size);
+        let given = symbols.constant(self.plan.plan.dp_size);
+        let settled = |expr: &Expr| expr.substitute(&[(&self.dp_size, given.clone())]);
+        self.law.time = settled(&self.law.time);
+        for constraint in &mut self.constraints {
+            constraint.holds = settled(&constraint.holds);
+        }
+        self.dp_size = given;
+    }
+
     /// A name in the scope of the pool.
     pub(crate) fn name(&self, name: &str) -> String {
         format!("{}{name}", self.scope)
+    }
+
+    /// Whether a step is chosen while the one before runs.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.plan.overlaps()
     }
 
     /// GPUs of all workers \[1\].

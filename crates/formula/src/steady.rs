@@ -40,168 +40,119 @@
 use sglsim_engine::DeploymentPlan;
 use sglsim_expr::{Constraint, Expr, max, max_of, min, pow};
 
-use crate::frozen::{Frozen, Load};
-use crate::pool::{Decode, Extend, Pool};
+use crate::frozen::Frozen;
+use crate::pool::{Decode, Pool};
 use crate::symbols::Symbols;
-use crate::{FormulaError, Metric};
+use crate::{FormulaError, Metric, Statistic};
+
+mod latency;
+mod prefill;
+mod workload;
+
+use latency::{Latencies, Pair, aggregated_closed, aggregated_open};
+use workload::{Means, Offered, Spreads};
 
 /// Stands for no decode step at all, where every output is a single token: a share above zero keeps
 /// its powers defined.
 const LEAST_SHARE: f64 = 1e-9;
 
-/// A throughput as an expression, and when it can be had.
-pub(crate) struct Throughput {
+/// A metric of the steady state as an expression, and when it can be had.
+pub(crate) struct Steady {
     pub(crate) value: Expr,
     pub(crate) constraints: Vec<Constraint>,
 }
 
-/// The means of the workload as symbols.
-struct Means {
-    prompt: Expr,
-    cached: Expr,
-    /// Uncached prompt tokens. The last token of a prompt is always computed: its logits are wanted.
-    new: Expr,
-    pairs: Expr,
-    output: Expr,
-    /// Steps that a request decodes in.
-    steps: Expr,
-    context: Expr,
-    reserved: Expr,
+/// What the pools do under a load.
+struct Found {
+    /// Requests per second.
+    rate: Expr,
+    latencies: Option<Latencies>,
+    gpus: Expr,
+    constraints: Vec<Constraint>,
 }
 
-/// Who is there: nobody counts, requests per second, or users with their time to think.
-enum Offered {
-    Unlimited,
-    Rate(Expr),
-    Users { users: Expr, think: Expr },
-}
-
-pub(crate) fn throughput(
+pub(crate) fn steady(
     symbols: &mut Symbols,
     plan: &DeploymentPlan,
     metric: Metric,
     frozen: &Frozen,
-) -> Result<Throughput, FormulaError> {
+) -> Result<Steady, FormulaError> {
     let means = Means::of(symbols, frozen)?;
+    let spreads = Spreads::of(symbols, &means, frozen)?;
     let at_capacity =
         matches!(metric, Metric::MaxOutputThroughput | Metric::MaxOutputThroughputPerGpu);
     let offered = if at_capacity { Offered::Unlimited } else { Offered::of(symbols, frozen)? };
-    let (rate, gpus, constraints) = match plan.pools.as_slice() {
+    let is_latency = matches!(metric, Metric::MeanItl | Metric::Latency(..));
+    let settles = is_latency || matches!(offered, Offered::Users { .. });
+    let workload = (&means, &spreads);
+    let found = match plan.pools.as_slice() {
         [one] => {
             let mut pool = Pool::new(symbols, &plan.model, one, "N")?;
-            let rate = aggregated(symbols, &mut pool, &means, &offered)?;
-            (rate, pool.gpus(), pool.constraints)
+            if settles {
+                pool.settle_ranks(symbols);
+            }
+            aggregated(symbols, pool, workload, &offered, is_latency)?
         }
         [prefill, decode, ..] => {
             let mut prefill = Pool::new(symbols, &plan.model, prefill, "N_p")?;
             let mut decode = Pool::new(symbols, &plan.model, decode, "N_d")?;
-            let pools = [&mut prefill, &mut decode];
-            let rate = disaggregated(symbols, plan, pools, &means, &offered)?;
-            let gpus = prefill.gpus() + decode.gpus();
-            (rate, gpus, [prefill.constraints, decode.constraints].concat())
+            if settles {
+                prefill.settle_ranks(symbols);
+                decode.settle_ranks(symbols);
+            }
+            disaggregated(symbols, plan, [prefill, decode], workload, &offered, is_latency)?
         }
         [] => unreachable!("a deployment has a pool"),
     };
-    let rate = match &offered {
-        Offered::Rate(arrivals) => min(rate, arrivals),
-        Offered::Unlimited | Offered::Users { .. } => rate,
-    };
+    let Found { rate, latencies, gpus, constraints } = found;
     let rate = rate.named("rate", "1/s", "requests per second");
-    use Metric::*;
-    let per_request = match metric {
-        OutputThroughput
-        | OutputThroughputPerGpu
-        | MaxOutputThroughput
-        | MaxOutputThroughputPerGpu => means.output.clone(),
-        InputThroughput | InputThroughputPerGpu => means.prompt.clone(),
-        TotalThroughput | TotalThroughputPerGpu => &means.prompt + &means.output,
-        _ => symbols.constant(1),
-    };
     let gpus = gpus.named("gpus", "1", "GPUs of all workers");
-    let value = match metric {
-        OutputThroughputPerGpu
-        | InputThroughputPerGpu
-        | TotalThroughputPerGpu
-        | RequestThroughputPerGpu
-        | MaxOutputThroughputPerGpu => rate * per_request / gpus,
-        _ => rate * per_request,
-    };
-    Ok(Throughput { value, constraints })
-}
-
-impl Means {
-    fn of(symbols: &mut Symbols, frozen: &Frozen) -> Result<Self, FormulaError> {
-        let mut all = Vec::new();
-        for parameter in frozen.means() {
-            all.push(symbols.parameter(parameter.symbol, parameter.value)?);
-        }
-        let [prompt, cached, pairs, output, context, reserved] =
-            <[Expr; 6]>::try_from(all).expect("there are six means");
-        let new = max(1, &prompt - &cached);
-        let new = new.named("mean_new_tokens", "token", "mean prompt tokens that are computed");
-        Ok(Self { steps: &output - 1, prompt, cached, new, pairs, output, context, reserved })
-    }
-
-    /// The batch in which each of `ranks` ranks computes `tokens` tokens of such prompts.
-    fn prefill_batch(&self, pool: &Pool<'_>, tokens: &Expr, ranks: &Expr) -> Extend {
-        let prompts = tokens / &self.new;
-        // Mean number of a prompt's tokens that were computed in earlier steps.
-        let before = &self.pairs / &self.new - (tokens + 1) / 2 - &self.cached;
-        let before = max(0, before).named(
-            pool.name("computed_before"),
-            "token",
-            "mean tokens of a prompt that earlier steps computed",
-        );
-        // Where ranks are in their prompts is even, so the furthest of m is 2m/(m+1) times as far
-        // as the mean, and all wait for it.
-        let furthest = &before * (2 * ranks / (ranks + 1));
-        let seqs = max(1, &prompts);
-        Extend {
-            tokens: tokens.clone(),
-            pairs: &self.pairs * prompts + tokens * (&furthest - &before),
-            prefix: &self.cached * &seqs + furthest,
-            seqs,
-            ranks: ranks.clone(),
-            starts: tokens.context().constant(0),
-        }
-    }
-}
-
-impl Offered {
-    fn of(symbols: &mut Symbols, frozen: &Frozen) -> Result<Self, FormulaError> {
-        let mut all = Vec::new();
-        for parameter in frozen.load_parameters() {
-            all.push(symbols.parameter(parameter.symbol, parameter.value)?);
-        }
-        let mut all = all.into_iter();
-        let mut next = || all.next().expect("a load has its parameters");
-        Ok(match frozen.load {
-            Load::Unlimited => Self::Unlimited,
-            Load::Open { .. } => Self::Rate(next()),
-            Load::Closed { .. } => Self::Users { users: next(), think: next() },
+    use Metric::*;
+    let of_latency = |of: &dyn Fn(&Latencies) -> Option<Expr>| {
+        let latencies = latencies.as_ref().ok_or(FormulaError::NoLoad { metric })?;
+        of(latencies).ok_or(FormulaError::Unavailable {
+            metric,
+            deployment: "an aggregated deployment",
+            instead: "`mean_ttft`, `mean_tpot` or `mean_e2e_latency`",
         })
-    }
+    };
+    let value = match metric {
+        OutputThroughput | MaxOutputThroughput => rate * &means.output,
+        OutputThroughputPerGpu | MaxOutputThroughputPerGpu => rate * &means.output / gpus,
+        InputThroughput => rate * &means.prompt,
+        InputThroughputPerGpu => rate * &means.prompt / gpus,
+        TotalThroughput => rate * (&means.prompt + &means.output),
+        TotalThroughputPerGpu => rate * (&means.prompt + &means.output) / gpus,
+        RequestThroughputPerGpu => rate / gpus,
+        Latency(latency, Statistic::Mean) => of_latency(&|all| match latency {
+            crate::Latency::Ttft => Some(all.ttft.clone()),
+            crate::Latency::Tpot => Some(all.tpot(&spreads)),
+            crate::Latency::E2e => Some(all.e2e(&means)),
+            crate::Latency::Queue => Some(all.queue.clone()),
+            crate::Latency::Transfer => all.transfer.clone(),
+        })?,
+        MeanItl => of_latency(&|all| Some(all.itl(&means)))?,
+        _ => rate,
+    };
+    Ok(Steady { value, constraints })
 }
-
 fn aggregated(
     symbols: &mut Symbols,
-    pool: &mut Pool<'_>,
-    means: &Means,
+    mut pool: Pool<'_>,
+    workload: (&Means, &Spreads),
     offered: &Offered,
-) -> Result<Expr, FormulaError> {
+    is_latency: bool,
+) -> Result<Found, FormulaError> {
+    let (means, _) = workload;
     let largest = pool.decode_batch(symbols, &(&means.context + &means.reserved))?;
     let room = pool.ranks() * &largest;
-    let in_flight = match offered {
-        Offered::Users { users, .. } => min(users, room),
-        Offered::Unlimited | Offered::Rate(_) => room,
-    };
-    let in_flight = in_flight.named("in_flight", "1", "requests in flight");
+    let in_flight = room.named("in_flight", "1", "requests in flight");
     let batch = max(1, &in_flight / pool.ranks());
     let batch = batch.named("requests_per_rank", "1", "requests in flight on one rank");
 
     let joining = max(1, &batch / max(1, &means.steps));
     let full = pool.full_chunk(symbols, &means.new)?;
-    let tokens = min(full, &means.new * joining);
+    let tokens = min(&full, &means.new * joining);
     let tokens = tokens.named("prefill_tokens", "token", "tokens of a rank's prefill step");
     let extends = &batch * &means.new / &tokens;
     let extends = extends.named("prefill_steps", "1", "steps for prompts while a request stays");
@@ -216,7 +167,7 @@ fn aggregated(
     let extending = &ranks * (1 - &decoding) / (1 - &only_decode);
     let extending = extending.named("extending_ranks", "1", "ranks that extend if any does");
 
-    let extend = means.prefill_batch(pool, &tokens, &extending);
+    let extend = means.prefill_batch(&pool, &tokens, &extending);
     let others = Decode {
         seqs: batch.clone(),
         context: means.context.clone(),
@@ -227,27 +178,46 @@ fn aggregated(
     let step = &only_decode * decode + (1 - &only_decode) * mixed;
     let step = step.named("mean_step_time", "s", "mean time of a step");
     let stay = (steps * step).named("residence", "s", "time that a request stays");
-    Ok(match offered {
-        // Whoever thinks is not in flight.
-        Offered::Users { users, think } => min(&in_flight / &stay, users / (&stay + think)),
-        Offered::Unlimited | Offered::Rate(_) => in_flight / stay,
-    })
+    let capacity = in_flight / stay;
+    let (rate, latencies) = match offered {
+        Offered::Unlimited => (capacity, None),
+        Offered::Rate(rate) if !is_latency => (min(capacity, rate), None),
+        Offered::Rate(rate) => {
+            let found = aggregated_open(
+                symbols,
+                &mut pool,
+                workload,
+                (&full, &largest),
+                (rate, &capacity),
+            )?;
+            (min(capacity, rate), Some(found))
+        }
+        Offered::Users { users, think } => {
+            let users = (users, think);
+            let (rate, found) =
+                aggregated_closed(symbols, &mut pool, workload, (&full, &largest), users)?;
+            (rate, Some(found))
+        }
+    };
+    Ok(Found { rate, latencies, gpus: pool.gpus(), constraints: pool.constraints })
 }
 
 fn disaggregated(
     symbols: &mut Symbols,
     plan: &DeploymentPlan,
-    [prefill, decode]: [&mut Pool<'_>; 2],
-    means: &Means,
+    [mut prefill, mut decode]: [Pool<'_>; 2],
+    workload: (&Means, &Spreads),
     offered: &Offered,
-) -> Result<Expr, FormulaError> {
+    is_latency: bool,
+) -> Result<Found, FormulaError> {
+    let (means, _) = workload;
     let transfer = plan.transfer.as_ref().expect("two pools have a transfer law");
     symbols.values.extend(transfer.values().iter());
     let per_request = |name: &str, doc, time: Expr| time.named(name, "s", doc);
 
     let tokens = prefill.full_chunk(symbols, &means.new)?;
     let tokens = tokens.named("prefill_tokens", "token", "tokens of a rank's prefill step");
-    let step = prefill.extend_step(&means.prefill_batch(prefill, &tokens, &prefill.dp_size));
+    let step = prefill.extend_step(&means.prefill_batch(&prefill, &tokens, &prefill.dp_size));
     let t_prefill = per_request(
         "prefill_time_per_request",
         "time that the prefill pool takes per request",
@@ -255,8 +225,9 @@ fn disaggregated(
     );
 
     let tokens_moved = symbols.import(transfer.tokens());
-    let moved = symbols.import(transfer.time());
-    let moved = moved.substitute(&[(&tokens_moved, means.prompt.clone())]);
+    let time_moved = symbols.import(transfer.time());
+    let send = |tokens: &Expr| time_moved.substitute(&[(&tokens_moved, tokens.clone())]);
+    let moved = send(&means.prompt);
     let t_transfer = per_request(
         "transfer_time_per_request",
         "time that the network takes per request",
@@ -275,15 +246,24 @@ fn disaggregated(
     let bottleneck = max_of([t_prefill, t_transfer, t_decode]);
     let bottleneck = bottleneck.named("bottleneck", "s", "time per request of the slowest stage");
     let capacity = 1 / bottleneck;
-    let Offered::Users { users, think } = offered else { return Ok(capacity) };
-
-    // A user waits at least for a prefill alone, the transfer and the decode steps.
-    let alone = min(&tokens, &means.new);
-    let step = means.prefill_batch(prefill, &alone, &symbols.constant(1));
-    let first = &means.new / &alone * prefill.extend_step(&step);
-    let batch = max(1, min(batch, users / decode.ranks()));
-    let step = decode.decode_step(symbols, &batch, &means.context)?;
-    let stay = first + moved + &means.steps * step;
-    let stay = stay.named("residence", "s", "shortest time that a request can stay");
-    Ok(min(capacity, users / (stay + think)))
+    let pair = Pair { prefill: &prefill, decode: &decode, chunk: &tokens, most: &batch };
+    let (rate, latencies, keeps_up) = match offered {
+        Offered::Unlimited => (capacity, None, None),
+        Offered::Rate(rate) if !is_latency => (min(capacity, rate), None, None),
+        Offered::Rate(rate) => {
+            let found = pair.open(symbols, workload, &send, (rate, &capacity))?;
+            let keeps_up = rate.lt(&capacity);
+            (min(capacity, rate), Some(found), Some(keeps_up))
+        }
+        Offered::Users { users, think } => {
+            let (rate, found) = pair.closed(symbols, workload, &send, (users, think))?;
+            (min(capacity, rate), Some(found), None)
+        }
+    };
+    if let Some(keeps_up) = keeps_up {
+        decode.must("keeps_up", "requests leave as fast as they come", keeps_up);
+    }
+    let gpus = prefill.gpus() + decode.gpus();
+    let constraints = [prefill.constraints, decode.constraints].concat();
+    Ok(Found { rate, latencies, gpus, constraints })
 }

@@ -124,6 +124,13 @@ impl Frozen {
             mean_output_tokens: mean(|run| run.mean_output_tokens),
             mean_decode_context: mean(|run| run.mean_decode_context),
             mean_reserved_tokens: mean(|run| run.mean_reserved_tokens),
+            short_prompt_ratio: mean(|run| run.short_prompt_ratio),
+            long_prompt_ratio: mean(|run| run.long_prompt_ratio),
+            long_prompt_share: mean(|run| run.long_prompt_share),
+            output_scv: mean(|run| run.output_scv),
+            mean_gap_share: mean(|run| run.mean_gap_share),
+            gap_scv: mean(|run| run.gap_scv),
+            routing_scv: mean(|run| run.routing_scv),
             load: match first.load {
                 Load::Open { .. } => Load::Open { request_rate: rate },
                 // Users and their time to think are the scenario's.

@@ -15,6 +15,9 @@ fn means_are_those_of_the_requests() {
     frozen.seeds = 0;
     assert_eq!(std::mem::take(&mut frozen.model), "Llama-3.1-8B");
     assert!(std::mem::take(&mut frozen.workload).contains("Constant"));
+    // They came at equal gaps, and workers took turns.
+    assert!(std::mem::replace(&mut frozen.gap_scv, 1.0) < 1e-12);
+    assert!((std::mem::replace(&mut frozen.mean_gap_share, 0.1) - 0.1).abs() < 1e-12);
     frozen.source.clone_from(&expected.source);
     assert_eq!(frozen, expected);
 }

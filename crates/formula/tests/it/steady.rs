@@ -173,6 +173,7 @@ fn edges_are_finite_and_right() {
         let latency = Formula::of(plan, Metric::E2eLatency, &frozen).unwrap();
         let (rate, latency) =
             (rate.evaluate(&Values::new()).unwrap(), latency.evaluate(&Values::new()).unwrap());
-        assert!((rate * latency - 1.0).abs() < 0.01, "{rate} against 1/{latency}");
+        // A worker that overlaps computes a step more, which is thrown away.
+        assert!((rate * latency - 1.0).abs() < 0.05, "{rate} against 1/{latency}");
     }
 }
