@@ -60,26 +60,36 @@ pub(crate) fn calibrate(root: &Path, only: &[String]) -> Result<(), String> {
         return Err(format!("there is no table of `{unknown}`; known: {known}"));
     }
     let wanted = |gpu: &str| only.is_empty() || only.iter().any(|name| name == gpu);
+    // The files are part of the program: kept apart until all are there, or it would be built for each.
+    let shipped = root.join("fixtures/calibration");
+    let fresh = std::env::temp_dir().join(format!("sglsim-calibrate-{}", std::process::id()));
+    std::fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
+    let at = |file: &str| match fresh.join(file) {
+        fresh if fresh.exists() => fresh,
+        _ => shipped.join(file),
+    };
     for (gpu, file, folder, tables) in GPUS.iter().filter(|(gpu, ..)| wanted(gpu)) {
-        // H200 from what was found for the same dies in H100, which comes first.
-        let start: &[&str] = match *gpu {
-            "H200" => &["--start", "fixtures/calibration/h100.ron"],
-            _ => &[],
-        };
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(root)
             .args(["run", "--quiet", "--release", "--locked", "--package", "sglsim-cli", "--"])
             .args(["calibrate", "fit", "--gpu", gpu, "--output"])
-            .arg(Path::new("fixtures/calibration").join(file))
-            .args(start)
-            .arg("--table");
+            .arg(fresh.join(file));
+        // H200 from what was found for the same dies in H100, which comes first.
+        if *gpu == "H200" {
+            cargo.arg("--start").arg(at("h100.ron"));
+        }
+        cargo.arg("--table");
         for table in *tables {
             cargo.arg(found(&data.join(folder), table)?);
         }
         run(&mut cargo)?;
     }
-    Ok(())
+    for (gpu, file, ..) in GPUS.iter().filter(|(gpu, ..)| wanted(gpu)) {
+        std::fs::copy(fresh.join(file), shipped.join(file))
+            .map_err(|error| format!("the calibration of {gpu}: {error}"))?;
+    }
+    std::fs::remove_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))
 }
 
 /// A table, plain or gzipped.

@@ -248,7 +248,7 @@ fn label(operator: &Operator, words: &[String]) -> (String, String) {
                 }
             }
             "distribution" => {}
-            _ if argument.name == "kernel" && usual == Some(word) => {}
+            "kernel" | "cache" if usual == Some(word) => {}
             _ if word == "none" => {}
             _ => {
                 name.push(' ');

@@ -9,7 +9,7 @@ use sglsim_kernels::{Calibration, CalibrationTable, Coefficients, HeldOut};
 use crate::dataset::Dataset;
 use crate::laws::{Component, Law, Laws, components};
 use crate::score::{Rows, score};
-use crate::solver::{Residuals, Solution, minimise};
+use crate::solver::{Residuals, Solution, WORTH_IT, explore, mean_loss, minimise};
 use crate::split::{Split, check, mix};
 use crate::{CalibrateError, CalibrationErrors, Ceilings, Errors};
 
@@ -96,6 +96,8 @@ pub enum Remark {
 
 /// Measurements of a search for a good start.
 const START_ROWS: usize = 4_000;
+/// Rounds of single moves, from the best start on.
+const ROUNDS: usize = 3;
 /// Measurements of the last search.
 const MOST_ROWS: usize = 60_000;
 /// Least influence of a coefficient on the logarithm of the times, as a root mean square.
@@ -243,11 +245,20 @@ impl<'a> Search<'a> {
                 best = Some(found);
             }
         }
-        let mut start = best.map_or_else(|| before.clone(), |best| best.at);
+        let start = best.map_or_else(|| before.clone(), |best| best.at);
+        let mut start = explore(&mut self, &start, &bounds, scale, ROUNDS).at;
         self.counted = all;
         let found = minimise(&mut self, &start, &bounds, scale, 100);
         // What does not matter goes back to what it was; the rest may have leaned on it.
-        let matters = |which: usize| found.influence[which] > LEAST_INFLUENCE;
+        let matters: Vec<bool> = (0..before.len())
+            .map(|which| {
+                let mut without = found.at.clone();
+                without[which] = before[which].clamp(bounds[which].0, bounds[which].1);
+                found.influence[which] > LEAST_INFLUENCE
+                    || mean_loss(&mut self, &without, scale) > found.cost * (1.0 + WORTH_IT)
+            })
+            .collect();
+        let matters = |which: usize| matters[which];
         start.clone_from(&found.at);
         for (which, value) in start.iter_mut().enumerate() {
             if !matters(which) {

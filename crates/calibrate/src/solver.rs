@@ -2,7 +2,7 @@
 //!
 //! A crate for it would bring a matrix library for systems of at most a few dozen unknowns, and none
 //! of the common ones has bounds. Laws have kinks (maxima, whole tiles), so the objective is not
-//! convex; [`crate::fit`] starts from several points.
+//! convex: [`crate::fit`] starts from several points, and [`explore`] leaves a minimum for a better one.
 
 /// A least-squares problem.
 pub(crate) trait Residuals {
@@ -73,6 +73,56 @@ pub(crate) fn minimise(
     }
     let influence = (0..at.len()).map(|i| (here.matrix[i][i]).sqrt() * at[i].abs()).collect();
     Solution { at, cost: here.cost, influence }
+}
+
+/// Factors by which [`explore`] moves one unknown.
+const MOVES: [f64; 4] = [0.5, 0.8, 1.25, 2.0];
+/// Iterations that follow a move, in which the other unknowns get used to it.
+const AFTER_A_MOVE: usize = 4;
+/// Gain of the loss, as a share, that is worth a move.
+pub(crate) const WORTH_IT: f64 = 1e-4;
+
+/// As [`minimise`], and from there on: moves one unknown at a time by a factor and minimises a little, as
+/// long as that finds something better, at most `rounds` times for each unknown.
+///
+/// An unknown may have no gradient where the search stands (a size in a comparison, the loser of a
+/// minimum) and much influence a step away.
+pub(crate) fn explore(
+    problem: &mut dyn Residuals,
+    start: &[f64],
+    bounds: &[(f64, f64)],
+    scale: f64,
+    rounds: usize,
+) -> Solution {
+    let mut best = minimise(problem, start, bounds, scale, 60);
+    for _ in 0..rounds {
+        let before = best.cost;
+        for (which, (low, high)) in bounds.iter().enumerate() {
+            for by in MOVES {
+                let mut moved = best.at.clone();
+                // What has come down to nothing starts from what it was.
+                let from = if best.at[which] > 0.0 { best.at[which] } else { start[which] };
+                moved[which] = (from * by).clamp(*low, *high);
+                let there = mean_loss(problem, &moved, scale);
+                if moved[which] == best.at[which] || there == best.cost {
+                    continue;
+                }
+                let found = minimise(problem, &moved, bounds, scale, AFTER_A_MOVE);
+                if found.cost < best.cost * (1.0 - WORTH_IT) {
+                    best = found;
+                }
+            }
+        }
+        if best.cost > before * (1.0 - WORTH_IT) {
+            break;
+        }
+    }
+    best
+}
+
+/// The mean loss at a point.
+pub(crate) fn mean_loss(problem: &mut dyn Residuals, at: &[f64], scale: f64) -> f64 {
+    Normal::at(problem, at, scale).cost
 }
 
 /// The normal equations at a point, each divided by the number of residuals.
@@ -212,6 +262,32 @@ mod tests {
             let bounds = [(low, low + width); 3];
             let found = minimise(&mut problem, &[1.0, 1.0, 1.0], &bounds, 0.05, 50);
             prop_assert!(found.at.iter().all(|value| (low..=low + width).contains(value)));
+        }
+    }
+
+    /// `b` where `x ≤ a`, else `c`: `a` has no gradient anywhere.
+    struct Step(Vec<(f64, f64)>);
+
+    impl Residuals for Step {
+        fn each(&mut self, at: &[f64], visit: &mut dyn FnMut(f64, &[f64])) {
+            for (x, y) in &self.0 {
+                let low = *x <= at[0];
+                let value = if low { at[1] } else { at[2] };
+                visit((value / y).ln(), &[0.0, f64::from(low) / value, f64::from(!low) / value]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_without_a_gradient_is_found() {
+        let points = (0..100).map(|x| (f64::from(x), if x <= 40 { 2.0 } else { 3.0 }));
+        let mut problem = Step(points.collect());
+        let (start, bounds) = ([10.0, 1.0, 1.0], [(1.0, 100.0); 3]);
+        let stuck = minimise(&mut problem, &start, &bounds, 0.05, 60);
+        let found = explore(&mut problem, &start, &bounds, 0.05, 3);
+        assert_eq!(stuck.at[0], 10.0);
+        for (found, truth) in found.at.iter().zip([40.0, 2.0, 3.0]) {
+            assert!((found / truth - 1.0).abs() < 0.05, "{found} for {truth}");
         }
     }
 

@@ -159,6 +159,18 @@ pub(crate) fn throttled(time: Expr, throttle: &Expr, onset: &Expr) -> Expr {
     time + throttle * beyond
 }
 
+/// Time of two kinds of work that run side by side \[s\]: that of the longer, and of the shorter what
+/// is not hidden: a share, and `limit` \[s\] at most, as pipelines that run for long are full.
+pub(crate) fn side_by_side(one: &Expr, other: &Expr, share: &Expr, limit: &Expr) -> Expr {
+    max(one, other) + saturating(min(one, other) * share, limit)
+}
+
+/// `x·l/(x + l)`: `x` while it is small, never more than `limit`.
+pub(crate) fn saturating(x: Expr, limit: &Expr) -> Expr {
+    let filled = 1 + &x / limit;
+    x / filled
+}
+
 /// Widths of a query and its key, and of a value and its output, over all heads, twice: bytes of the
 /// query and the output of a token in 16 bits \[B\], and arithmetic of a query-key pair, a product and
 /// a sum for each \[FLOP\].

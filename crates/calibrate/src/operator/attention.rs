@@ -17,11 +17,18 @@ const WINDOW: Argument = or(size("window", "sliding window, 0 for none [token]")
 const KV_DTYPE: Argument = word("kv_dtype", "'bf16'", "number format of the KV cache");
 const KERNEL: Argument = word("kernel", "'fa3'", "kernel");
 const DTYPE: Argument = word("dtype", "'bf16'", "number format of queries and scores");
+const CACHE: Argument = word(
+    "cache",
+    "'plain'",
+    "KV cache: plain, or hybrid, with pools of their own for windowed layers",
+);
 
 pub(super) const PREFILL: Operator = Operator {
     name: "prefill_attention",
     doc: "causal attention of new tokens, one layer, one rank",
-    arguments: &[BATCH, NEW, PREFIX, HEADS, KV_HEADS, HEAD_DIM, WINDOW, DTYPE, KV_DTYPE, KERNEL],
+    arguments: &[
+        BATCH, NEW, PREFIX, HEADS, KV_HEADS, HEAD_DIM, WINDOW, DTYPE, KV_DTYPE, CACHE, KERNEL,
+    ],
     shapes: &[&["heads", "kv_heads"], &["batch"]],
     law: prefill,
 };
@@ -64,6 +71,11 @@ fn prefill(call: &Call<'_>) -> Result<Expr, String> {
         (call.count("batch"), call.count("new_tokens"), call.count("prefix"));
     let (key, value) = widths(call.size("head_dim")?);
     let (kv_precision, bytes) = format(call.word("kv_dtype"))?;
+    let hybrid = match call.word("cache") {
+        "plain" => false,
+        "hybrid" => true,
+        other => return Err(format!("no law for the cache {other}")),
+    };
     let window = Some(call.size("window")?).filter(|window| *window > 0);
     let pairs = match window {
         None => &new * (&prefix + (&new + 1) / 2),
@@ -86,6 +98,7 @@ fn prefill(call: &Call<'_>) -> Result<Expr, String> {
         kv_precision,
         latent: false,
         window,
+        hybrid,
     };
     Ok(call.laws.prefill_attention.time(&it, call.on))
 }
@@ -131,6 +144,7 @@ fn latent_prefill(call: &Call<'_>) -> Result<Expr, String> {
         kv_precision,
         latent: true,
         window: None,
+        hybrid: false,
     };
     Ok(call.laws.prefill_attention.time(&it, call.on))
 }

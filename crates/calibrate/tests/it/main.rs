@@ -6,5 +6,6 @@ mod bad_input;
 mod files;
 mod fits;
 mod formats;
+mod limits;
 mod recovery;
 mod score;

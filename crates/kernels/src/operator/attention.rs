@@ -1,9 +1,9 @@
 //! Attention of extending and of decoding sequences, for GQA and for MLA.
 
-use sglsim_expr::{Expr, max, min, piecewise, sqrt};
+use sglsim_expr::{Expr, max, min, sqrt};
 use sglsim_hw::Precision;
 
-use super::{OperatorLaw, present, twice_head_widths};
+use super::{OperatorLaw, present, side_by_side, twice_head_widths};
 use crate::Hardware;
 
 mod coefficients;
@@ -88,20 +88,23 @@ impl DecodeAttention {
 ///
 /// ```text
 /// units = seqs·max(kv_heads, heads·query_tokens/64),     w = (d_k + d_v)/256
-/// waves = max(units/SM − x₁, 0)·(t_wave + w·t_wave,w)
+/// waves = max(units/SM − x₁, 0)·(t_wave + max(w, 1)·t_wave,w)
 /// kv    = max( flops·query_tokens·context / (peak·η_c),
 ///              (context·kv_bytes + seqs·query_tokens·query_bytes) / (BW·η_m) )
 /// n     = context / seqs
 /// t     = [seqs>0]·(t₀ + max(w − 1, 0)·t_w) + seqs·t_seq
-///       + t_key·min(max(n·max(w, 1) − 128, 0), keys) + t_split·√(max(n − 512, 0)/1024)
+///       + t_key·min(max(n·max(w, 1) − 128, 0), keys)
+///       + (t_split + heads/64·t_head)·√(max(n − 512, 0)/1024)
 ///       + 3·context·kv_bytes / (BW·η_v)                         fp8 latents only, whose copy in
 ///                                                               16 bits is what is read
-///       + max(waves, kv) + o·min(waves, kv)
+///       + max(waves, kv) + bare,         hidden = o·min(waves, kv),
+///                                        bare = hidden·t_bare/(hidden + t_bare)
 /// ```
 ///
 /// A context of one tile (128 tokens, fewer of heads wider than 128) is walked by one multiprocessor;
 /// longer ones take `t_key` per further token until, from four tiles on, they are split over idle
-/// multiprocessors, whose parts are then added up. `w` is 1 in these for a latent.
+/// multiprocessors, whose parts are then added up. `w` is 1 in these for a latent. `t_bare` is
+/// `overlap_limit`.
 /// Exact for equal sequences: the mean length stands for all. SGLang's fa3 widens an fp8 latent into
 /// a copy before it attends.
 ///
@@ -132,7 +135,8 @@ impl OperatorLaw<DecodeAttention> for FlashDecode {
         let widths = f64::from(call.head_dims.0 + call.head_dims.1) / WIDTHS;
         let seqs = &call.seqs;
         let units = max(&call.kv_heads, &call.heads * &call.query_tokens / QUERY_ROWS);
-        let wave = &theta.wave_latency + &theta.wave_width_latency * widths;
+        let wide = widths.max(1.0);
+        let wave = &theta.wave_latency + &theta.wave_width_latency * wide;
         let waves = max(seqs * (units / &on.sm_count) - &theta.first_wave, 0) * wave;
 
         let rate = on.peak_flops(Precision::Bf16) * &theta.efficiency;
@@ -140,20 +144,23 @@ impl OperatorLaw<DecodeAttention> for FlashDecode {
         let widened = call.latent && !is_wide(call.kv_precision);
         let kv_bytes = if widened { WIDENED } else { 1 } * &call.kv_bytes_per_token;
         let compute = &call.query_tokens * &call.context * (call.flops_per_pair() / rate);
-        let mut read = &call.context * (kv_bytes / &bandwidth)
-            + seqs * &call.query_tokens * (call.query_bytes() / bandwidth);
+        let mut read = &call.context * (kv_bytes / &bandwidth);
         if call.repeated {
-            let fits = (&call.context * &call.kv_bytes_per_token).le(&theta.cached_bytes);
-            read = piecewise([(fits, &read * &theta.cached_share)], read);
+            let beyond = &call.context * &call.kv_bytes_per_token - &theta.cached_bytes;
+            let missed = &theta.cached_decline * (max(beyond, 0) / (&call.kv_bytes_per_token));
+            let missed = min(missed / max(&call.context, 1), 1);
+            read = read * (&theta.cached_share + (1 - &theta.cached_share) * missed);
         }
+        let read = read + seqs * &call.query_tokens * (call.query_bytes() / bandwidth);
         let kv = max(compute, read);
 
         let length = &call.context / max(seqs, 1);
-        let wide = if call.latent { 1.0 } else { widths.max(1.0) };
+        let wide = if call.latent { 1.0 } else { wide };
         let walked = max(&length * wide - CONTEXT_TILE, 0);
         let serial = min(walked, &theta.key_limit) * &theta.key_latency;
         let parts = sqrt(max(length - UNSPLIT_CONTEXT, 0) / 1024);
-        let splits = parts * &theta.split_latency;
+        let splits =
+            parts * (&theta.split_latency + &call.heads / QUERY_ROWS * &theta.split_head_latency);
         let mut start = &theta.latency + &theta.width_latency * (wide - 1.0);
         if call.head_dims.0 != call.head_dims.1 && !call.latent {
             start = start + &theta.uneven_latency;
@@ -162,8 +169,7 @@ impl OperatorLaw<DecodeAttention> for FlashDecode {
             + seqs * &theta.sequence_latency
             + serial
             + splits
-            + max(&waves, &kv)
-            + &theta.overlap * min(waves, kv);
+            + side_by_side(&waves, &kv, &theta.overlap, &theta.overlap_limit);
         if widened {
             let widening = &on.hbm_bandwidth * &theta.conversion_efficiency;
             time = time + &call.context * (WIDENING * &call.kv_bytes_per_token / widening);

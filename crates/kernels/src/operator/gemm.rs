@@ -2,7 +2,7 @@
 
 use sglsim_expr::{Expr, ceil, ceil_div, max, min, piecewise};
 
-use super::{MatrixFormat, OperatorLaw, present, throttled};
+use super::{MatrixFormat, OperatorLaw, present, side_by_side, throttled};
 use crate::Hardware;
 
 mod coefficients;
@@ -56,30 +56,33 @@ impl Gemm {
 /// # Formula
 ///
 /// ```text
-/// tile   = max( 2·r·c·k·SM / (peak·η_r), k·t_step ) + t_tile·r·c/128²     for a tile of r × c
+/// tile   = max( 2·r·c·k·SM / (peak·η_r), k·t_step ) + t_tile·r·c/128²     for a tile of r × c; without
+///                                                                         k·t_step in 16 bits
 /// waves  = q·⌈tiles/SM⌉ + (1−q)·max(tiles/SM, 1),     tiles = ⌈m/r⌉·⌈n/c⌉, in CUTLASS's kernel with
 ///                                                     tiles of 128 rows 2·⌈m/256⌉·⌈n/c⌉
 /// a(r,c) = waves·tile
 /// a'     = min( a, t_split + tile·max(tiles/SM, 1/split) )                 16 bits only
 /// arith  = A + g·max(A − t_hot, 0)
-/// read   = (weights + m·row) / (BW·η_m)
-/// t      = t₀ + p·inputs/BW + max(arith, read) + o·min(arith, read)
+/// read   = (weights + m·row) / (BW·η_m) + k·t_step                          the last in 16 bits only
+/// hidden = o·min(arith, read),             bare = hidden·t_bare/(hidden + t_bare)
+/// t      = t₀ + p·inputs/BW + max(arith, read) + bare
 /// ```
 ///
 /// `A` is by kernel:
 ///
 /// | format | kernel | `A` |
 /// |---|---|---|
-/// | 16 bits, 4-bit weights | cuBLAS | the faster of 64 × 64 and 128 × 128, each split along `k` or not |
+/// | 16 bits, 4-bit weights | cuBLAS | 64 × 64, split along `k` or not, whichever is faster |
 /// | fp8 per tensor, int8, fp4 | CUTLASS | 64 × 64 up to 64 rows, 64 × 128 up to 128, then 128 × 128 |
 /// | fp8 by blocks | DeepGEMM | the faster of 64 × 64 and 128 × 128 |
 ///
 /// | symbol | meaning | unit |
 /// |---|---|---|
 /// | `SM` | streaming multiprocessors | 1 |
-/// | `η_r`, `η_m` | `small_tile_efficiency` (64 rows) or `efficiency` (128), `bandwidth_efficiency` | 1 |
+/// | `η_r`, `η_m` | `small_tile_efficiency` (64 rows) or `efficiency` (128, and in 16 bits), `bandwidth_efficiency` | 1 |
 /// | `q`, `o` | `wave_quantisation`, `overlap` | 1 |
 /// | `t₀`, `t_tile`, `t_step`, `t_split` | `latency`, `tile_latency`, `step_latency`, `split_latency` | s |
+/// | `t_bare` | `overlap_limit`: what arithmetic and reading do not hide of each other is that of the first and last tiles | s |
 /// | `split` | `split_limit` | 1 |
 /// | `g`, `t_hot` | `throttle`, `throttle_onset` | 1, s |
 /// | `p` | `input_passes`: 8- and 4-bit kernels quantise their 16-bit input first | 1 |
@@ -111,12 +114,14 @@ impl Tiling<'_> {
     /// Time of one tile of the output, and the tiles over the multiprocessors.
     fn tile(&self, (rows, columns): Tile) -> (Expr, Expr) {
         let (gemm, theta) = (self.gemm, self.theta);
-        let efficiency = if rows > 64 { &theta.efficiency } else { &theta.small_tile_efficiency };
+        let wide = is_wide(self.format);
+        let efficiency =
+            if wide || rows > 64 { &theta.efficiency } else { &theta.small_tile_efficiency };
         let rate = self.on.peak_flops(self.format.precision()) * efficiency;
         let products = 2 * rows * columns * &gemm.k * &self.on.sm_count / rate;
-        let products = match self.format {
-            MatrixFormat::Bf16 | MatrixFormat::Int4 => products,
-            _ => max(products, &gemm.k * &theta.step_latency),
+        let products = match wide {
+            true => products,
+            false => max(products, &gemm.k * &theta.step_latency),
         };
         let area = f64::from(rows * columns) / TILE_AREA;
         let along_rows = match self.format {
@@ -149,11 +154,7 @@ impl Tiling<'_> {
         let (small, wide, large) = ((64, 64), (64, 128), (128, 128));
         let m = &self.gemm.m;
         let time = match self.format {
-            MatrixFormat::Bf16 | MatrixFormat::Int4 => [small, large]
-                .map(|shape| min(self.waves(shape), self.split(shape)))
-                .into_iter()
-                .reduce(min)
-                .expect("two shapes"),
+            MatrixFormat::Bf16 | MatrixFormat::Int4 => min(self.waves(small), self.split(small)),
             MatrixFormat::Fp8Block => min(self.waves(small), self.waves(large)),
             _ => {
                 // A larger tile never saves time here: the kernel is chosen by the rows alone.
@@ -177,16 +178,22 @@ impl OperatorLaw<Gemm> for TiledRoofline {
         let theta = on.theta.gemm(format);
         let arithmetic = Tiling { gemm, on, theta, format }.arithmetic();
         let bandwidth = &on.hbm_bandwidth * &theta.bandwidth_efficiency;
-        let read = present(&gemm.m) * (gemm.weight_bytes() / &bandwidth)
-            + &gemm.m * (gemm.bytes_per_row() / bandwidth);
-        let start = present(&gemm.m) * &theta.latency;
-        let time = start + max(&arithmetic, &read) + &theta.overlap * min(arithmetic, read);
-        match format {
-            MatrixFormat::Bf16 | MatrixFormat::Int4 => time,
-            _ => {
-                let input = &gemm.k * gemm.bytes_per_input / &on.hbm_bandwidth;
-                time + &gemm.m * (&theta.input_passes * input)
-            }
+        let mut weights = gemm.weight_bytes() / &bandwidth;
+        if is_wide(format) {
+            weights = weights + &gemm.k * &theta.step_latency;
         }
+        let read = present(&gemm.m) * weights + &gemm.m * (gemm.bytes_per_row() / bandwidth);
+        let time = present(&gemm.m) * &theta.latency
+            + side_by_side(&arithmetic, &read, &theta.overlap, &theta.overlap_limit);
+        if is_wide(format) {
+            return time;
+        }
+        let input = &gemm.k * gemm.bytes_per_input / &on.hbm_bandwidth;
+        time + &gemm.m * (&theta.input_passes * input)
     }
+}
+
+/// Whether the inputs have 16 bits.
+fn is_wide(format: MatrixFormat) -> bool {
+    matches!(format, MatrixFormat::Bf16 | MatrixFormat::Int4)
 }

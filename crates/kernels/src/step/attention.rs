@@ -31,6 +31,8 @@ impl Layers<'_> {
             all.push(self.elementwise(place("qk norm", ELEMENTWISE), &f.tokens, rotated));
         }
 
+        let sliding = gqa.sliding_window.filter(|sliding| sliding.layers > 0);
+        let hybrid = sliding.is_some();
         let mut attend = |at, names: [&'static str; 2], window: Option<u32>| {
             let limit = |tokens: &Expr, count: &Expr| match window {
                 Some(window) => min(tokens, count * window),
@@ -48,6 +50,7 @@ impl Layers<'_> {
                 kv_precision: self.kv_precision(),
                 latent: false,
                 window,
+                hybrid,
             };
             let decode = DecodeAttention {
                 seqs: f.decode_padded.clone(),
@@ -68,7 +71,7 @@ impl Layers<'_> {
         if At::Full.count(self.model) > 0 {
             attend(At::Full, ["prefill attention", "decode attention"], None);
         }
-        if let Some(sliding) = gqa.sliding_window.filter(|sliding| sliding.layers > 0) {
+        if let Some(sliding) = sliding {
             let names = ["prefill attention, windowed", "decode attention, windowed"];
             attend(At::Windowed, names, Some(sliding.window));
         }
@@ -133,6 +136,7 @@ impl Layers<'_> {
             kv_precision: self.kv_precision(),
             latent: true,
             window: None,
+            hybrid: false,
         };
         let decode = DecodeAttention {
             seqs: f.decode_padded.clone(),

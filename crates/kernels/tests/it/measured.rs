@@ -194,6 +194,7 @@ fn prefill_attention() {
             kv_precision: Precision::Bf16,
             latent: false,
             window: None,
+            hybrid: false,
         };
         let law = FlashPrefill.time(&call, &bench.on);
         let head_dim_text = head_dim.to_string();
@@ -282,6 +283,7 @@ fn latent_prefill_attention() {
             kv_precision,
             latent: true,
             window: None,
+            hybrid: false,
         };
         let law = FlashPrefill.time(&call, &bench.on);
         let what = format!("MLA prefill attention, {dtype} cache");

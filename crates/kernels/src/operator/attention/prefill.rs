@@ -32,6 +32,9 @@ pub struct PrefillAttention {
     pub latent: bool,
     /// Tokens that a query sees at most, if that is limited \[token\].
     pub window: Option<u32>,
+    /// Whether the KV cache has separate pools for windowed and for other layers, into which keys and
+    /// values are scattered in more steps.
+    pub hybrid: bool,
 }
 
 impl PrefillAttention {
@@ -70,20 +73,20 @@ impl PrefillAttention {
 /// tiles  = max(tokens·heads/128, seqs·kv_heads/2)       a tile holds the queries of all heads that
 /// f      = min(tiles/(seqs·kv_heads), 1)                share a key; there are half tiles
 /// block  = 128²·SM·(4·d_k/(peak·η) + t_pair)            products and softmax of a tile and a block
-/// tile   = t_tile + w·t_tile,w,                         w = (d_k + d_v)/256
+/// tile   = t_tile + w·t_tile,w,                         w = max((d_k + d_v)/256, 1)
 /// extra  = masked_blocks, or in a window min(window_blocks, masked_blocks + max(n − window, 0)/128)
-/// work   = tiles/SM · max(pairs/tokens/128 + extra, 1)·block
+/// work   = tiles/SM·max(pairs/tokens/128 + extra, 1)·block
 /// longest = f·(max(keys/128 + extra, 1)·block + tile)   the last tile of a sequence
-/// whole  = max(work + tiles/SM·tile + last_wave·f·tile, longest)
+/// whole  = max(work + tiles/SM·tile + last_wave·longest, longest)
 /// split  = split_cost·work + block + tile               keys spread over idle multiprocessors
 /// A      = min(whole, split)
 /// arith  = A + g·max(A − t_hot, 0)
 /// read   = (tokens·(query_bytes + kv_bytes) + prefix·kv_bytes) / BW
 /// n      = (prefix + tokens)/seqs,   keys = min(n, window)
-/// t      = [tokens>0]·t₀ + seqs·t_seq + tokens·kv_bytes·store_passes/BW + max(arith, read)
+/// t      = [tokens>0]·t₀ + seqs·t_seq + tokens·kv_bytes·passes/BW + max(arith, read)
 /// ```
 ///
-/// New keys and values are stored by a kernel of their own. The kernels pad values to the width of keys.
+/// New keys and values are stored by kernels of their own, `store_passes` or `hybrid_store_passes`. The kernels pad values to the width of keys.
 /// Exact for equal sequences: the mean length stands for all.
 ///
 /// # Source
@@ -126,26 +129,27 @@ impl OperatorLaw<PrefillAttention> for FlashPrefill {
         // On the whole GPU and on one multiprocessor.
         let block = TILE * TILE * (4 * d_k / rate + &theta.pair_latency);
         let one_block = &block * &on.sm_count;
-        let widths = f64::from(d_k + d_v) / WIDTHS;
+        let widths = (f64::from(d_k + d_v) / WIDTHS).max(1.0);
         let tile = &theta.tile_latency + &theta.tile_width_latency * widths;
         let mean = &call.pairs / max(tokens, 1);
         let work = &tiles * (max(mean / TILE + &extra, 1) * block);
         let longest = &filled * (max(keys / TILE + extra, 1) * &one_block + &tile);
-        let turns = tiles / &on.sm_count + &theta.last_wave * filled;
-        let whole = max(&work + turns * &tile, longest);
+        let turns = tiles / &on.sm_count * &tile;
+        let whole = max(&work + turns + &theta.last_wave * &longest, longest);
         let arithmetic = min(whole, &theta.split_cost * work + one_block + tile);
         let arithmetic = throttled(arithmetic, &theta.throttle, &theta.throttle_onset);
 
         let per_token = (call.query_bytes() + &call.kv_bytes_per_token) / &on.hbm_bandwidth;
         let kv = &call.kv_bytes_per_token / &on.hbm_bandwidth;
         let read = tokens * per_token + &call.prefix * &kv;
+        let passes = if call.hybrid { &theta.hybrid_store_passes } else { &theta.store_passes };
         let mut start = theta.latency.clone();
         if d_k != d_v {
             start = start + &theta.uneven_latency;
         }
         present(tokens) * start
             + seqs * &theta.sequence_latency
-            + tokens * (&theta.store_passes * kv)
+            + tokens * (passes * kv)
             + max(arithmetic, read)
     }
 }

@@ -20,9 +20,13 @@ family! {
     NcclCoefficients => NcclTheta {
         bandwidth_efficiency: [0.02, 1.0] "1" "Share of the link bandwidth that the simple protocol reaches";
         copy_share: [0.0, 4.0] "1" "Time to copy a rank's own share, over the time to send it";
+        ramp: [0.0, 4.0] "1" "Time that filling the pipeline takes longer, as a share of the time to send";
+        ramp_limit: [1e-7, 1.0] "s" "Time of filling the pipeline, at most";
         latency: [0.0, 1e-2] "s" "Time of the simple protocol before its first hop";
         hop_latency: [0.0, 1e-3] "s" "Time of one hop of the simple protocol inside a node";
         low_latency_efficiency: [1e-3, 1.0] "1" "Share of the link bandwidth that the low-latency protocol reaches";
+        low_latency_start_efficiency: [1e-3, 1.0] "1" "Share of the link bandwidth at which low_latency_start passes";
+        low_latency_start: [0.0, 1e-3] "s" "Time that the low-latency protocol takes longer once its words carry more data than flags";
         low_latency: [0.0, 1e-2] "s" "Time of the low-latency protocol before its first hop";
         low_latency_hop: [0.0, 1e-3] "s" "Time of one hop of the low-latency protocol inside a node";
         switch_efficiency: [0.02, 1.0] "1" "Share of the link bandwidth of an all-reduce inside the switch";

@@ -2,9 +2,9 @@
 
 use sglsim_expr::{Expr, ceil_div, min, min_of, piecewise};
 
-use super::{AllGather, AllReduce, ReduceScatter, collective};
+use super::{AllGather, AllReduce, NcclTheta, ReduceScatter, collective};
 use crate::Hardware;
-use crate::operator::{OperatorLaw, present};
+use crate::operator::{OperatorLaw, present, saturating};
 
 /// NCCL's ring: each rank passes `(n−1)/n` of the data on, once or (all-reduce) twice.
 ///
@@ -13,14 +13,17 @@ use crate::operator::{OperatorLaw, present};
 /// ```text
 /// hops   = passes·(min(n,g) − 1),  out = passes·(⌈n/g⌉ − 1)·t_out
 /// sent   = passes·(n−1)/n·bytes
-/// low    = t_ll + hops·t_ll_hop + out + sent / (BW·η_ll)
-/// simple = t_0  + hops·t_hop    + out + (sent + c·bytes/n) / (BW·η)
+/// low    = t_ll + hops·t_ll_hop + out + min(sent/(BW·η_start), t_start) + sent/(BW·η_ll)
+/// send   = (sent + c·bytes/n) / (BW·η)
+/// simple = t_0  + hops·t_hop    + out + send + fill(r·send),     fill(x) = x·t_ramp/(x + t_ramp)
 /// t      = min(low, simple)
 /// BW     = BW_up           if n ≤ g,   min(BW_up, g·BW_out)  else
 /// ```
 ///
-/// with `n` ranks in nodes of `g` GPUs. The low-latency protocol puts a flag into every word and
-/// therefore halves the bandwidth or worse; NCCL takes whichever is faster. Across nodes one ring per
+/// with `n` ranks in nodes of `g` GPUs. The low-latency protocols (LL, LL128) put a flag into every
+/// word or line, which costs bandwidth; NCCL takes whichever is faster. `r` and `t_ramp` (`ramp`,
+/// `ramp_limit`): data is cut into slices that go round one behind the other, and only many of them
+/// fill all channels. Across nodes one ring per
 /// GPU runs over that GPU's NIC, so the node's NICs add up. `c` is the copy of a rank's own share.
 ///
 /// # Source
@@ -37,14 +40,20 @@ impl NcclRing {
         let out = passes * (ceil_div(group, &on.gpus_per_node) - 1) * &on.scale_out_latency;
         let bandwidth = ring_bandwidth(group, on);
         let sent = passes * (group - 1) / group;
+        let start = &sent / (&bandwidth * &own.low_latency_start_efficiency);
         let low = &present * (&own.low_latency + &hops * &own.low_latency_hop + &out)
+            + min(&bytes * start, &own.low_latency_start)
             + &bytes * (&sent / (&bandwidth * &own.low_latency_efficiency));
-        let simple = &present * (&own.latency + hops * &own.hop_latency + out)
-            + bytes
-                * ((sent + &present * &own.copy_share / group)
-                    / (bandwidth * &own.bandwidth_efficiency));
+        let copied = sent + &present * &own.copy_share / group;
+        let send = bytes * (copied / (bandwidth * &own.bandwidth_efficiency));
+        let simple = present * (&own.latency + hops * &own.hop_latency + out) + filling(send, own);
         min(low, simple)
     }
+}
+
+/// Time to send by the simple protocol, filling its pipeline included \[s\].
+fn filling(send: Expr, own: &NcclTheta) -> Expr {
+    saturating(&own.ramp * &send, &own.ramp_limit) + send
 }
 
 /// Bandwidth of a GPU's part of the rings \[B/s\].
@@ -87,7 +96,7 @@ impl OperatorLaw<ReduceScatter> for NcclRing {
 ///
 /// # Formula
 ///
-/// `t = t₀ + n·t_hop + (1 + 1/n)·bytes / (BW·η)`
+/// `t = t₀ + n·t_hop + send + fill(r·send)`, `send = (1 + 1/n)·bytes / (BW·η)`, `fill` as in [`NcclRing`]
 ///
 /// Every rank sends all it has and a share of the result. For more than two ranks of one node whose
 /// GPUs hang on a switch that adds: NVLink 4 and later, told by its bandwidth.
@@ -110,7 +119,7 @@ impl OperatorLaw<AllReduce> for NcclSwitch {
         let own = &on.theta.nccl;
         let bandwidth = &on.scale_up_bandwidth * &own.switch_efficiency;
         call.present() * (&own.latency + &call.group * &own.hop_latency)
-            + call.bytes() * ((1 + 1 / &call.group) / bandwidth)
+            + filling(call.bytes() * ((1 + 1 / &call.group) / bandwidth), own)
     }
 
     fn feasible(&self, call: &AllReduce, on: &Hardware) -> Option<Expr> {

@@ -5,14 +5,15 @@ use crate::coefficients::family;
 family! {
     /// Coefficients of the dense GEMM kernels of one number format.
     GemmCoefficients => GemmTheta {
-        efficiency: [0.02, 1.0] "1" "Share of the peak rate at which tiles of 128 rows are multiplied";
-        small_tile_efficiency: [0.02, 1.0] "1" "Share of the peak rate at which tiles of 64 rows are multiplied";
+        efficiency: [0.02, 1.0] "1" "Share of the peak rate at which tiles are multiplied; in 8 and 4 bits, those of 128 rows";
+        small_tile_efficiency: [0.02, 1.0] "1" "Share of the peak rate at which tiles of 64 rows are multiplied in 8 and 4 bits";
         bandwidth_efficiency: [0.02, 1.0] "1" "Share of the memory bandwidth that reading weights reaches";
         overlap: [0.0, 1.0] "1" "Share of the shorter of arithmetic and reading that is not hidden behind the longer";
+        overlap_limit: [1e-7, 1.0] "s" "Time of what is not hidden, at most";
         wave_quantisation: [0.0, 1.0] "1" "Share of the tiles that wait for their wave to be full";
         latency: [0.0, 1e-2] "s" "Time of a kernel that neither computes nor reads";
         tile_latency: [0.0, 1e-4] "s" "Time of a tile of 128 by 128 before and after its products";
-        step_latency: [0.0, 1e-8] "s" "Least time of one step of the inner dimension, however small the tile";
+        step_latency: [0.0, 1e-8] "s" "Least time of one step of the inner dimension, however small the tile; in 16 bits, of reading it";
         split_latency: [0.0, 1e-3] "s" "Time of adding up an inner dimension that was split";
         split_limit: [1.0, 64.0] "1" "Parts into which an inner dimension can be split";
         large_tile_latency: [0.0, 1e-4] "s" "Time that a kernel with tiles of 128 rows takes longer to start";
@@ -24,53 +25,56 @@ family! {
 
 /// cuBLAS in 16 bits on Hopper.
 pub(crate) const CUBLAS: GemmCoefficients = GemmCoefficients {
-    efficiency: 0.8,
-    small_tile_efficiency: 0.9,
+    efficiency: 0.88,
+    small_tile_efficiency: 0.88,
     bandwidth_efficiency: 0.93,
-    overlap: 0.42,
-    wave_quantisation: 0.32,
-    latency: 2.6e-6,
-    tile_latency: 0.5e-6,
-    step_latency: 0.0,
-    split_latency: 3.7e-6,
+    overlap: 0.51,
+    overlap_limit: 97e-6,
+    wave_quantisation: 0.17,
+    latency: 2.5e-6,
+    tile_latency: 0.54e-6,
+    step_latency: 0.028e-9,
+    split_latency: 3.4e-6,
     split_limit: 64.0,
     large_tile_latency: 0.0,
-    throttle: 0.2,
-    throttle_onset: 370e-6,
+    throttle: 0.23,
+    throttle_onset: 330e-6,
     input_passes: 0.0,
 };
 
 /// CUTLASS with 8-bit operands on Hopper.
 pub(crate) const CUTLASS: GemmCoefficients = GemmCoefficients {
-    efficiency: 0.93,
+    efficiency: 0.98,
     small_tile_efficiency: 1.0,
     bandwidth_efficiency: 0.89,
-    overlap: 0.51,
+    overlap: 0.73,
+    overlap_limit: 66e-6,
     wave_quantisation: 1.0,
-    latency: 4.8e-6,
-    tile_latency: 0.94e-6,
-    step_latency: 0.56e-9,
+    latency: 4.7e-6,
+    tile_latency: 0.7e-6,
+    step_latency: 0.5e-9,
     split_latency: 0.0,
     split_limit: 1.0,
-    large_tile_latency: 0.7e-6,
-    throttle: 0.48,
-    throttle_onset: 110e-6,
-    input_passes: 4.7,
+    large_tile_latency: 0.8e-6,
+    throttle: 0.52,
+    throttle_onset: 65e-6,
+    input_passes: 4.8,
 };
 
 /// DeepGEMM with block scales on Hopper.
 pub(crate) const DEEP_GEMM: GemmCoefficients = GemmCoefficients {
-    efficiency: 0.82,
-    small_tile_efficiency: 0.56,
-    bandwidth_efficiency: 1.0,
-    overlap: 0.55,
-    wave_quantisation: 0.86,
-    latency: 3.9e-6,
-    tile_latency: 0.72e-6,
-    step_latency: 0.94e-9,
+    efficiency: 0.76,
+    small_tile_efficiency: 0.58,
+    bandwidth_efficiency: 0.91,
+    overlap: 1.0,
+    overlap_limit: 9.6e-6,
+    wave_quantisation: 0.76,
+    latency: 3.3e-6,
+    tile_latency: 0.98e-6,
+    step_latency: 1.0e-9,
     large_tile_latency: 0.0,
-    throttle: 0.2,
-    throttle_onset: 500e-6,
-    input_passes: 3.6,
+    throttle: 0.16,
+    throttle_onset: 580e-6,
+    input_passes: 3.4,
     ..CUTLASS
 };
