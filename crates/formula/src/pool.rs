@@ -98,6 +98,11 @@ impl<'a> Pool<'a> {
         format!("{}{name}", self.scope)
     }
 
+    /// Whether a worker has a single attention rank in the scenario.
+    pub(crate) fn has_one_rank(&self) -> bool {
+        self.plan.plan.dp_size == 1
+    }
+
     /// Whether a step is chosen while the one before runs.
     pub(crate) fn overlaps(&self) -> bool {
         self.plan.overlaps()

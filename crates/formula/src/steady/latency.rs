@@ -123,11 +123,13 @@ pub(super) fn aggregated_flow(
     let ttft = &queue + &steps.one + &busy * &with_me;
     // A rank decodes in all steps but those of its own prompts: in the time that these leave.
     let of_rank = stream.shared_by(&pool.dp_size);
-    let of_others = Stream { rate: rate - &of_rank.rate, ..stream.clone() };
-    let beside = share_with(&of_others, &t_decode, &prefill);
-    let goes_on = &t_decode + beside * max(0, &prefill / steps.count(&prompts) - &t_decode);
-    let goes_on =
-        goes_on.named(pool.name("rank_step_time"), "s", "time of a step in which a rank decodes");
+    let goes_on = if pool.has_one_rank() {
+        t_decode.clone()
+    } else {
+        let of_others = Stream { rate: rate - &of_rank.rate, ..stream.clone() };
+        let beside = share_with(&of_others, &t_decode, &prefill);
+        &t_decode + beside * max(0, &prefill / steps.count(&prompts) - &t_decode)
+    };
     let each = &prefill / max(1, &prompts / &pool.dp_size);
     let each = each.named(pool.name("each"), "s", "prefill time of one prompt on its rank");
     let left = room(1 - &of_rank.rate * &each);

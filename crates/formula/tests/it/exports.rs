@@ -117,6 +117,10 @@ fn every_metric_has_a_formula_somewhere() {
         }
         assert!(count > 0, "{metric} has no formula");
     }
+    for plan in &plans {
+        let ttft = Metric::Latency(sglsim_formula::Latency::Ttft, sglsim_formula::Statistic::Mean);
+        Formula::of(plan, ttft, &frozen(Load::Open { request_rate: 2.0 })).unwrap();
+    }
 }
 
 #[test]
