@@ -1,6 +1,6 @@
 //! JSON-lines traces of conversations: each turn follows the end of an earlier one.
 
-use serde_json::Value;
+use sglsim_radix::Span;
 use sglsim_units::HashMap;
 
 use super::json::{JsonLine, refused};
@@ -9,7 +9,6 @@ use super::lines::Lines;
 use super::table::Rows;
 use crate::content::fresh_content;
 use crate::error::{TraceError, TraceErrorKind, shortened};
-use sglsim_radix::Span;
 
 /// Timestamps and delays are in ms.
 const TICKS_PER_SECOND: f64 = 1e3;
@@ -103,6 +102,5 @@ impl SessionLines {
 fn whole(line: &JsonLine, field: &'static str) -> Result<Option<u64>, TraceErrorKind> {
     let Some(value) = line.find(field) else { return Ok(None) };
     let number = value.as_u64().filter(|number| *number <= u64::from(u32::MAX));
-    let number = number.ok_or_else(|| refused(field, value, "a whole number, from 0"))?;
-    Ok(Some(number)).inspect(|_| debug_assert!(matches!(value, Value::Number(_))))
+    number.map(Some).ok_or_else(|| refused(field, value, "a whole number, from 0"))
 }
