@@ -196,7 +196,7 @@ fn aggregated(
             let users = (users, think);
             let (rate, found) =
                 aggregated_closed(symbols, &mut pool, workload, (&full, &largest), users)?;
-            (rate, Some(found))
+            (min(capacity, rate), Some(found))
         }
     };
     Ok(Found { rate, latencies, gpus: pool.gpus(), constraints: pool.constraints })

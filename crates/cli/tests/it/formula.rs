@@ -11,7 +11,7 @@ fn json_has_the_expression_its_value_and_what_may_be_decided() {
     let folder = Folder::new();
     let Answer { code, stdout, stderr } =
         sglsim(folder.path(), &["formula", "scenario.ron", METRIC, "--to=json"]);
-    assert_eq!((code, stderr.trim()), (0, "froze 7 parameters from a run of 40 requests"));
+    assert_eq!((code, stderr.trim()), (0, "froze 14 parameters from a run of 40 requests"));
     let json: Value = serde_json::from_str(&stdout).unwrap();
     assert!(json["value"].as_f64().unwrap() > 0.0);
     assert!(json["expression"]["nodes"].is_array(), "{}", json["expression"]);

@@ -76,10 +76,10 @@ fn freezing_over_seeds_has_intervals_and_is_read_back() {
     let other = ["--set", "workload.output_len=Fixed(7)"];
     let answer = sglsim(folder.path(), &[&formula[..], &other].concat());
     assert!(answer.stderr.contains("are of the workload"), "{}", answer.stderr);
-    let later = folder.read("frozen.ron").replace("version: 2", "version: 3");
+    let later = folder.read("frozen.ron").replace("version: 3", "version: 4");
     folder.write("frozen.ron", later);
     let answer = sglsim(folder.path(), &formula);
-    assert!(answer.stderr.contains("has version 3 of frozen values"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("has version 4 of frozen values"), "{}", answer.stderr);
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn mistakes_say_what_would_be_right() {
         (&["sensitivity", "scenario.ron", "--metric=ttft"], "`ttft` is no metric of a run"),
         (&["sensitivity", "scenario.ron", "--by=0"], "from 0.001 to 90 percent"),
         (
-            &["formula", "scenario.ron", "--metric=mean_ttft", "--level=configuration"],
-            "`mean_ttft` is a metric of a run",
+            &["formula", "scenario.ron", "--metric=p99_ttft", "--level=configuration"],
+            "`p99_ttft` is a metric of a run",
         ),
         (
-            &["formula", "scenario.ron", "--metric=mean_ttft", "--freeze=x.ron"],
+            &["formula", "scenario.ron", "--metric=p99_ttft", "--freeze=x.ron"],
             "`--freeze` does not go with",
         ),
         (&["formula", "scenario.ron", "--metric=ttft", "--level=run"], "ask for `mean_ttft`"),

@@ -6,7 +6,7 @@ use sglsim_units::HashMap;
 
 use crate::Module;
 use crate::arena::Arena;
-use crate::export::listing::Uses;
+use crate::export::listing::{Uses, index_names};
 use crate::module::Roots;
 use crate::node::{Id, Node};
 use crate::number::Number;
@@ -23,13 +23,15 @@ enum Level {
 
 struct Writer<'a> {
     arena: &'a Arena,
+    indices: HashMap<u32, String>,
     parts: HashMap<Id, (String, Level)>,
 }
 
 impl Arena {
     pub(crate) fn latex(&self, module: &Module, roots: &Roots) -> String {
         let uses = Uses::of(self, &roots.all());
-        let mut writer = Writer { arena: self, parts: HashMap::default() };
+        let indices = index_names(self, &roots.all());
+        let mut writer = Writer { arena: self, indices, parts: HashMap::default() };
         let mut equations = Vec::new();
         for id in self.reachable(&roots.all()) {
             let node = self.shape(id);
@@ -40,6 +42,12 @@ impl Arena {
                 }
                 label => {
                     let label = label.map_or(format!("t_{{{}}}", id.0), |label| name(&label.name));
+                    let free = self.free(self.facts(id).free).iter().map(|at| writer.index(*at));
+                    let free: Vec<String> = free.collect();
+                    let label = match free.as_slice() {
+                        [] => label,
+                        free => format!("{label}({})", free.join(", ")),
+                    };
                     equations.push(format!("{label} &= {text}"));
                     (label, Level::Atom)
                 }
@@ -72,7 +80,7 @@ impl Writer<'_> {
             }
             Node::Bool(value) => (format!("\\text{{{value}}}"), Level::Atom),
             Node::Symbol(at) => (name(&self.arena.symbols[*at as usize].name), Level::Atom),
-            Node::Index(at) => (name(&self.arena.indices[*at as usize]), Level::Atom),
+            Node::Index(at) => (self.index(*at), Level::Atom),
             Node::Invalid(_) => (r"\text{invalid}".to_owned(), Level::Atom),
             Node::Add { constant, terms } => (self.sum(*constant, terms), Level::Sum),
             Node::Mul { coefficient, factors } => {
@@ -131,19 +139,23 @@ impl Writer<'_> {
                 (format!("{{T_{{{table}}}}}_{{{index}}}"), Level::Atom)
             }
             Node::FixedPoint { index, lo, hi, body } => {
-                let index = name(&self.arena.indices[*index as usize]);
+                let index = self.index(*index);
                 let (lo, hi) = (self.at(*lo, Level::Sum), self.at(*hi, Level::Sum));
                 let body = self.at(*body, Level::Sum);
                 let range = format!("{index} \\in \\left[{lo}, {hi}\\right]");
                 (format!("\\left\\{{{range} : {index} = {body}\\right\\}}"), Level::Atom)
             }
             Node::Sum { index, lo, hi, body } => {
-                let index = name(&self.arena.indices[*index as usize]);
+                let index = self.index(*index);
                 let (lo, hi) = (self.at(*lo, Level::Sum), self.at(*hi, Level::Sum));
                 let body = self.at(*body, Level::Product);
                 (format!("\\sum_{{{index} = {lo}}}^{{{hi}}} {body}"), Level::Sum)
             }
         }
+    }
+
+    fn index(&self, at: u32) -> String {
+        name(&self.indices[&at])
     }
 
     fn sum(&self, constant: Number, terms: &[(Id, Number)]) -> String {

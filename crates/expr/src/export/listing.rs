@@ -59,12 +59,35 @@ pub(crate) fn is_atom<N>(node: &Node<N>) -> bool {
 const MAX_LINE: usize = 300;
 
 impl Uses {
-    /// Whether a part that is written in so many characters gets an equation of its own.
+    /// Whether a part that is written in so many characters gets an equation of its own; within a
+    /// sum or a fixed point it is a function of the indices.
     pub(crate) fn deserves_equation(&self, arena: &Arena, id: Id, length: usize) -> bool {
         let closed = arena.facts(id).free == FreeSet::EMPTY;
         let large = length > MAX_LINE && (self.shared(id) || length > 4 * MAX_LINE);
-        closed && !is_atom(arena.node(id)) && (large || arena.label(id).is_some())
+        !is_atom(arena.node(id)) && (large || (closed && arena.label(id).is_some()))
     }
+}
+
+/// A name for each index below `roots`, unlike those of the symbols and of each other.
+pub(crate) fn index_names(arena: &Arena, roots: &[Id]) -> HashMap<u32, String> {
+    let order = arena.reachable(roots);
+    let symbols: Vec<&str> = order
+        .iter()
+        .filter_map(|id| match arena.node(*id) {
+            Node::Symbol(at) => Some(arena.symbols[*at as usize].name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut names = Names::reserving(&symbols);
+    let mut found = HashMap::default();
+    for id in order {
+        if let Node::Index(at) | Node::Sum { index: at, .. } | Node::FixedPoint { index: at, .. } =
+            arena.node(id)
+        {
+            found.entry(*at).or_insert_with(|| names.claim(&arena.indices[*at as usize]));
+        }
+    }
+    found
 }
 
 /// Names that are taken, so that every new one is different.

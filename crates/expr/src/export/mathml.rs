@@ -3,7 +3,7 @@
 use sglsim_units::HashMap;
 
 use crate::arena::Arena;
-use crate::export::listing::Uses;
+use crate::export::listing::{Uses, index_names};
 use crate::module::Roots;
 use crate::node::{Choice, Id, Node};
 use crate::number::Number;
@@ -11,7 +11,8 @@ use crate::{Expr, ExprError, Module};
 
 impl Module {
     /// The formula as content MathML: a `list` with an equation for each named part and table, for
-    /// the objective, and with the constraints.
+    /// the objective, and with the constraints. A large part within a sum or a fixed point is a
+    /// function of the index.
     ///
     /// A kernel that cannot be used counts as infinite. A fixed point, which MathML has no element
     /// for, is the `csymbol` `fixed_point` of a bound variable, an interval and a body.
@@ -47,13 +48,15 @@ impl Expr {
 
 struct Writer<'a> {
     arena: &'a Arena,
+    indices: HashMap<u32, String>,
     parts: HashMap<Id, String>,
 }
 
 impl Arena {
     fn mathml(&self, objective_name: &str, roots: &Roots) -> String {
         let uses = Uses::of(self, &roots.all());
-        let mut writer = Writer { arena: self, parts: HashMap::default() };
+        let indices = index_names(self, &roots.all());
+        let mut writer = Writer { arena: self, indices, parts: HashMap::default() };
         let mut lines = Vec::new();
         let mut tables = Vec::new();
         for id in self.reachable(&roots.all()) {
@@ -69,7 +72,12 @@ impl Arena {
             let text = writer.write(&node);
             let part = if id != roots.objective && uses.deserves_equation(self, id, text.len()) {
                 let label = self.label(id).map_or(format!("t{}", id.0), |label| label.name.clone());
-                let label = ci(&label);
+                let free = self.free(self.facts(id).free).iter();
+                let free: String = free.map(|at| ci(&writer.indices[at])).collect();
+                let label = match free.as_str() {
+                    "" => ci(&label),
+                    free => format!("<apply>{}{free}</apply>", ci(&label)),
+                };
                 lines.push(equation(&label, &text));
                 label
             } else {
@@ -95,7 +103,7 @@ impl Writer<'_> {
             Node::Number(n) => number(*n),
             Node::Bool(value) => if *value { "<true/>" } else { "<false/>" }.to_owned(),
             Node::Symbol(at) => ci(&self.arena.symbols[*at as usize].name),
-            Node::Index(at) => ci(&self.arena.indices[*at as usize]),
+            Node::Index(at) => ci(&self.indices[at]),
             Node::Invalid(_) => "<notanumber/>".to_owned(),
             Node::Add { constant, terms } => {
                 let mut parts: Vec<String> = terms
@@ -139,13 +147,13 @@ impl Writer<'_> {
                 apply("selector", &(table_name(*table) + &index))
             }
             Node::Sum { index, lo, hi, body } => {
-                let index = bound(&self.arena.indices[*index as usize]);
+                let index = bound(&self.indices[index]);
                 let (lo, hi, body) = (of(lo), of(hi), of(body));
                 let limits = format!("<lowlimit>{lo}</lowlimit><uplimit>{hi}</uplimit>");
                 apply("sum", &format!("{index}{limits}{body}"))
             }
             Node::FixedPoint { index, lo, hi, body } => {
-                let index = bound(&self.arena.indices[*index as usize]);
+                let index = bound(&self.indices[index]);
                 let (lo, hi, body) = (of(lo), of(hi), of(body));
                 let range = format!("<interval>{lo}{hi}</interval>");
                 format!("<apply><csymbol>fixed_point</csymbol>{index}{range}{body}</apply>")

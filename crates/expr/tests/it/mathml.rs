@@ -3,7 +3,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use sglsim_expr::{Expr, Values};
+use sglsim_expr::{Context, Expr, Symbol, Values, max, sqrt, sum};
 
 use crate::random;
 use crate::sympy::{python, special};
@@ -66,6 +66,12 @@ def value(node, at):
         index, interval, body = operands
         lo, hi = (value(end, at) for end in interval)
         return root(lambda x: value(body, at | {index[0].text: x}), lo, hi)
+    if tag(operator) == "ci":
+        names, body = at[operator.text]
+        call = operator.text, *(value(child, at) for child in operands)
+        if call not in found:
+            found[call] = value(body, at | dict(zip(names, call[1:])))
+        return found[call]
     return total(OPERATORS[tag(operator)])(*(value(child, at) for child in operands))
 
 out = []
@@ -74,10 +80,13 @@ for case in json.load(open(sys.argv[1])):
     equations = list(document[0])
     answers = []
     for point in case["points"]:
-        at = dict(point)
+        at, found = dict(point), {}
         for equation in equations:
             _, name, right = equation
-            at[name.text] = value(right, at)
+            if tag(name) == "apply":
+                at[name[0].text] = ([index.text for index in name[1:]], right)
+            else:
+                at[name.text] = value(right, at)
         y = at["expression"] if "expression" in at else at[equations[-1][1].text]
         answers.append(y if math.isfinite(y) else None)
     tags = [tag(node) for node in document.iter()]
@@ -128,4 +137,22 @@ fn elements_are_those_of_the_formula() {
     let documents = json!([{"source": exprs[9].to_mathml().unwrap(), "points": []}]);
     let Some(answer) = python(PROGRAM, &documents) else { return };
     insta::assert_snapshot!(answer[0]["tags"].to_string());
+}
+
+/// As a tree, the body of this sum has 2^40 leaves.
+#[test]
+fn what_is_shared_within_a_sum_is_written_once() {
+    let cx = Context::new();
+    let n = cx.symbol(Symbol::int("i").at_least(1.0)).unwrap();
+    let i = cx.index("i");
+    let body = (0..40).fold(max(&i, 2) * &n, |part, _| sqrt(&part + &i) + &part / (&part + 1));
+    let total = sum(&i, 1, &n, body);
+    let (latex, mathml) = (total.to_latex().unwrap(), total.to_mathml().unwrap());
+    assert!(latex.len() < 20_000 && mathml.len() < 40_000, "{} {}", latex.len(), mathml.len());
+    assert!(latex.contains("(\\mathrm{i\\_}) &= "), "{latex}");
+    let points = json!([{"source": mathml, "points": [{"i": 3.0}]}]);
+    let Some(answer) = python(PROGRAM, &points) else { return };
+    let (got, want) =
+        (&answer[0]["values"][0], total.evaluate(&Values::from([("i", 3.0)])).unwrap());
+    assert!((got.as_f64().unwrap() - want).abs() < 1e-9 * want, "{got} instead of {want}");
 }

@@ -199,7 +199,7 @@ fn rate_of(
         "s",
         "time of decode steps per request",
     );
-    let time = decoding + &each - beside;
+    let time = decoding + max(0, &each - beside);
     let time = time.named(pool.name("time_per_request"), "s", "time of a worker per request");
     let rate: Expr = 1 / time;
     let rate = rate.named(pool.name("worker_rate"), "1/s", "requests per second of a worker");
@@ -223,7 +223,7 @@ pub(super) fn aggregated_open(
     let (means, _) = workload;
     let scv = workload.1.worker_gap_scv(&pool.workers);
     let stream = Stream { rate: rate / &pool.workers, scv, others: nobody_counts(symbols) };
-    let in_batch = &means.steps + u32::from(pool.overlaps());
+    let in_batch = in_batch(means, pool);
     let unknown = symbols.context().unknown("batch");
     let flow = aggregated_flow(symbols, pool, workload, chunk, (&stream, &unknown))?;
     let body = &stream.rate / &pool.dp_size * &in_batch * flow.gap;
@@ -264,7 +264,7 @@ pub(super) fn aggregated_closed(
     (users, think): (&Expr, &Expr),
 ) -> Result<(Expr, Latencies), FormulaError> {
     let (means, _) = workload;
-    let in_batch = &means.steps + u32::from(pool.overlaps());
+    let in_batch = in_batch(means, pool);
     let users = users / &pool.workers;
     let unknown = symbols.context().unknown("batch");
     let scv = workload.1.worker_gap_scv(&pool.workers);
@@ -276,7 +276,7 @@ pub(super) fn aggregated_closed(
     let flow = flow.mixed(&together, think);
     // Its last step, whose token is thrown away, keeps a place but not the user.
     let places = &in_batch / max(1, &means.steps) / &pool.dp_size;
-    let body = (&users - rate * (flow.ttft + flow.first_gap + think)) * places;
+    let body = (&users - rate * (out_of_batch(flow.ttft, flow.first_gap) + think)) * places;
     let batch = settled_or_full(&unknown, &body, most);
     let (rate, together) = rate_of(symbols, pool, workload, chunk, (&batch, &in_batch))?;
     let flow = aggregated_flow(symbols, pool, workload, chunk, (&stream(&rate), &batch))?;
@@ -328,7 +328,7 @@ pub(super) fn prefill_flow(
     let met =
         met.named(pool.name("met_time"), "s", "mean length of the step that an arrival meets");
     let likelier = stream.bunching(&time) * came;
-    let busy = &likelier / (&likelier + none);
+    let busy = &likelier / max(1e-9, &likelier + none);
     let busy =
         busy.named(pool.name("busy_share"), "1", "probability that an arrival meets a busy worker");
     let queue = &busy * &met / 2;
@@ -365,11 +365,6 @@ pub(super) struct Pair<'a, 'p> {
 }
 
 impl Pair<'_, '_> {
-    /// Steps in which a request is in the decode batch.
-    fn in_batch(&self, means: &Means) -> Expr {
-        &means.steps + u32::from(self.decode.overlaps())
-    }
-
     /// Latencies at `rate` requests per second in all with `batch` running on each decode rank.
     fn at(
         &self,
@@ -405,7 +400,7 @@ impl Pair<'_, '_> {
         send: &dyn Fn(&Expr) -> Expr,
         (rate, capacity): (&Expr, &Expr),
     ) -> Result<Latencies, FormulaError> {
-        let in_batch = self.in_batch(workload.0);
+        let in_batch = in_batch(workload.0, self.decode);
         let unknown = symbols.context().unknown("batch");
         let (step, ..) = decode_flow(symbols, self.decode, workload.0, &unknown)?;
         let body = rate / self.decode.ranks() * &in_batch * step;
@@ -435,7 +430,7 @@ impl Pair<'_, '_> {
         send: &dyn Fn(&Expr) -> Expr,
         (users, think): (&Expr, &Expr),
     ) -> Result<(Expr, Latencies), FormulaError> {
-        let in_batch = self.in_batch(workload.0);
+        let in_batch = in_batch(workload.0, self.decode);
         let ranks = self.decode.ranks();
         let others = max(0, users - 1);
         let unknown = symbols.context().unknown("batch");
@@ -443,7 +438,8 @@ impl Pair<'_, '_> {
         let rate = &unknown * &ranks / (&in_batch * step);
         let latencies = self.at(symbols, workload, send, (&rate, &unknown), &others)?;
         let places = &in_batch / max(1, &workload.0.steps) / &ranks;
-        let body = (users - rate * (latencies.ttft + latencies.first_gap + think)) * places;
+        let away = out_of_batch(latencies.ttft, latencies.first_gap) + think;
+        let body = (users - rate * away) * places;
         let batch = settled_or_full(&unknown, &body, self.most);
         let (step, ..) = decode_flow(symbols, self.decode, workload.0, &batch)?;
         let rate = &batch * ranks / (&in_batch * step);
@@ -455,6 +451,17 @@ impl Pair<'_, '_> {
         latencies.queue = &latencies.queue + more;
         Ok((rate, latencies))
     }
+}
+
+/// Steps in which a request is in the decode batch; it is some time there even if nothing decodes.
+fn in_batch(means: &Means, pool: &Pool<'_>) -> Expr {
+    max(0.01, &means.steps + u32::from(pool.overlaps()))
+}
+
+/// Time that a request is in the system but not in the decode batch. Beyond what a worker can do the
+/// latencies are no latencies; it is never less than none, so no more users think or run than there are.
+fn out_of_batch(ttft: Expr, first_gap: Expr) -> Expr {
+    max(0, ttft + first_gap)
 }
 
 /// Running requests where as many leave as come, or as many as there is room for if more would be there.
