@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     /// How many requests the timeline shows, the first ones
     #[arg(long, value_name = "COUNT", default_value_t = 100, requires = "timeline")]
     timeline_requests: u32,
-    /// The part of the run that the timeline shows, such as 600..660; by default from the start to the
-    /// end of its last request \[s\]
+    /// The part of the run that the timeline shows in seconds, such as 600..660; by default from the
+    /// start to the end of its last request
     #[arg(long, value_name = "FROM..TO", requires = "timeline", value_parser = window)]
     timeline_window: Option<(SimTime, SimTime)>,
 }
