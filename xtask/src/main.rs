@@ -1,4 +1,4 @@
-//! Checks and chores of this workspace: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask calibrate`.
+//! Checks and chores of this workspace: tests, rules, documentation, calibrations.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
@@ -14,6 +14,7 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [cargo test arguments]   all tests; makes the Python environment that some of them compare with
+  docs                          writes what the commands of the README and the guides print into them
   tidy                          rules that no compiler checks: crate edges, module docs, invariant ids
   calibrate [GPU ...]           fits fixtures/calibration to the measurements below SGLSIM_DATA
   differential FOLDER           compares the drivers of radix and sched with answers of the real SGLang
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("test") => test(&args.collect::<Vec<_>>()),
+        Some("docs") => docs(),
         Some("tidy") => tidy::check(&root()),
         Some("calibrate") => calibrate::calibrate(&root(), &args.collect::<Vec<_>>()),
         Some("differential") => match args.next() {
@@ -58,6 +60,19 @@ fn test(arguments: &[String]) -> Result<(), String> {
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(arguments)
         .env("SGLSIM_PYTHON", python);
+    run(&mut cargo)
+}
+
+/// Runs the commands of all pages and replaces the texts and pictures that they show; with measured data
+/// below `SGLSIM_DATA` also those of recorded traces.
+fn docs() -> Result<(), String> {
+    let python = python::environment(&root())?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(root())
+        .args(["test", "--release", "--locked", "-p", "sglsim-cli", "--test", "it", "guide::"])
+        .env("SGLSIM_PYTHON", python)
+        .env("SGLSIM_WRITE_DOCS", "1");
     run(&mut cargo)
 }
 

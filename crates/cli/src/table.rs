@@ -90,7 +90,7 @@ fn totals(report: &Report) -> String {
         let _ = write!(finished, ", {} failed", count(report.failed));
     }
     if report.retries > 0 {
-        let _ = write!(finished, ", {} attempts more", count(report.retries));
+        let _ = write!(finished, ", {} more attempts", count(report.retries));
     }
     let mut cached = format!(
         "{} of the input tokens were in a prefix cache ({})",

@@ -139,6 +139,9 @@ fn columns(sweep: &Sweep) -> Vec<Column<'_>> {
             Box::new(move |o| o.value.map_or(NONE.to_owned(), |x| shown_as(objective, x))),
         );
     }
+    if sweep.done().any(|outcome| finished(outcome) < 1.0) {
+        put("finished", Box::new(|outcome| percent(finished(outcome))));
+    }
     if !sweep.aim.slo.is_empty() {
         put("in SLO", Box::new(|outcome| percent(outcome.attainment)));
     }
@@ -161,6 +164,13 @@ fn columns(sweep: &Sweep) -> Vec<Column<'_>> {
         }
     }
     columns
+}
+
+/// Share of the requests that got their answer: latencies are of these alone.
+fn finished(outcome: &Outcome) -> f64 {
+    let report = &outcome.report;
+    let ended = report.completed + report.refused + report.failed;
+    report.completed as f64 / ended.max(1) as f64
 }
 
 /// Names of all pools, in order.
